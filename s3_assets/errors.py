@@ -1,0 +1,143 @@
+"""Every error this package raises on purpose.
+
+One base, small classes below it. Each carries the fields that a caller or an operator needs, says whether
+trying again can help (`retryable`), and holds a hint: what to do about it. No secret is ever part of a message.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class S3AssetsError(Exception):
+    """Base of all errors of this package.
+
+    Attributes:
+        retryable: Whether the same call can succeed later with nothing changed by an operator.
+        hint: What an operator can do, in one sentence; empty when there is nothing to do.
+    """
+
+    retryable: ClassVar[bool] = False
+    hint: str = ""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        """Keep the message; `hint` replaces the class's own when given."""
+        super().__init__(message)
+        if hint:
+            self.hint = hint
+
+    def describe(self) -> str:
+        """The message and, where there is one, the hint, for a person."""
+        return f"{self} ({self.hint})" if self.hint else str(self)
+
+
+class SettingsError(S3AssetsError):
+    """The settings can't be used; lists every problem found, not just the first."""
+
+    def __init__(self, problems: list[str]) -> None:
+        """Keep `problems`, one line each, naming the variable and a valid example."""
+        self.problems = problems
+        lines = "".join(f"\n  - {problem}" for problem in problems)
+        super().__init__(f"{len(problems)} problem(s) in the settings:{lines}")
+
+
+# --- the store ---------------------------------------------------------------------------------------------
+
+
+class StoreError(S3AssetsError):
+    """A call to the object store failed for good (a 4xx that has no class of its own)."""
+
+    def __init__(self, operation: str, key: str, detail: str, *, hint: str = "") -> None:
+        """Name the `operation` (S3's own name), the `key` or prefix, and the server's own words."""
+        self.operation = operation
+        self.key = key
+        self.detail = detail
+        super().__init__(f"{operation} {key!r}: {detail}", hint=hint)
+
+
+class NotFoundError(StoreError):
+    """The object, or the version asked for, is not there (404)."""
+
+
+class PreconditionFailedError(StoreError):
+    """The object is not what the call expected (412, or 404 on If-Match): read again, plan again."""
+
+
+class WriteConflictError(StoreError):
+    """Another write to the key was under way (409): the same call may succeed at once."""
+
+    retryable = True
+
+
+class AccessDeniedError(StoreError):
+    """The credentials may not do this (401, 403)."""
+
+    hint = "check the credentials, the bucket policy and the least IAM policy in the docs"
+
+
+class BucketNotFoundError(StoreError):
+    """The bucket does not exist."""
+
+    hint = "check the bucket's name, the region and AWS_ENDPOINT_URL"
+
+
+class StoreUnavailableError(StoreError):
+    """The store did not answer, throttled, broke off or failed (network, 5xx), after the client's own retries."""
+
+    retryable = True
+
+
+class BodyCutError(StoreUnavailableError):
+    """A download ended before all the bytes that were promised came."""
+
+    def __init__(self, key: str, *, expected: int, found: int) -> None:
+        """Keep how many bytes were `expected` and how many were `found`."""
+        self.expected = expected
+        self.found = found
+        super().__init__("GetObject", key, f"the body ended after {found} of {expected} bytes")
+
+
+# --- the hour file -----------------------------------------------------------------------------------------
+
+
+class KeyGrammarError(S3AssetsError):
+    """A key or a partition key does not have the form that the grammar asks for."""
+
+
+class DamagedTargetError(S3AssetsError):
+    """An hour file is not what its ledger says, or its ledger can't be read: it is left alone."""
+
+    hint = "look at it; `s3-assets sync --rebuild` makes it again from its sources"
+
+    def __init__(self, key: str, detail: str) -> None:
+        """Name the target's `key` and what is wrong with it."""
+        self.key = key
+        self.detail = detail
+        super().__init__(f"target {key!r} is damaged: {detail}")
+
+
+class ForeignTargetError(DamagedTargetError):
+    """There is an object under the target key that this package did not write: it is left alone."""
+
+    hint = "it may be someone's data: move it away, or `s3-assets sync --rebuild` to replace it"
+
+
+class AccountingError(S3AssetsError):
+    """Rows in are not rows out plus rows quarantined: nothing was written."""
+
+    hint = "this is a defect of s3_assets: please report it with the hour's sources"
+
+
+class BreakerOpenError(S3AssetsError):
+    """More sources vanished at once than the breaker lets pass: nothing was written."""
+
+    hint = (
+        "if they were meant to go, raise `max_vanished_share` for the event or run `s3-assets sync --accept-vanished`"
+    )
+
+
+class ContendedError(S3AssetsError):
+    """An hour kept changing under the builder: every try lost the race."""
+
+    retryable = True
+    hint = "nothing is lost; it is tried again when the hour is next looked at"
