@@ -1,0 +1,1 @@
+"""Tests of the store: one conformance suite for every implementation, and faults of the network."""
