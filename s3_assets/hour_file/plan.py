@@ -1,0 +1,255 @@
+"""The plan: from what an hour file holds and what the source shows to what must change, and why.
+
+Pure, and about sets only; which bytes can stay where is `layout`'s question.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from s3_assets.hour_file.sources import SourceObject, in_order, listing_fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from s3_assets.hour_file.keys import Hour
+    from s3_assets.hour_file.ledger import Held, Ledger, Quarantined
+    from s3_assets.hour_file.policy import EventPolicy
+
+
+class Verdict(StrEnum):
+    """What is to be done with one hour."""
+
+    NOTHING = "nothing"
+    EMPTY = "empty"
+    BUILD = "build"
+    SPLICE = "splice"
+    REMOVE = "remove"
+    BREAKER = "breaker"
+
+
+class Change(StrEnum):
+    """Why one source object makes a difference."""
+
+    NEW = "new"
+    LATE = "late"
+    REWRITTEN = "rewritten"
+    VANISHED = "vanished"
+    FORGET = "forget"
+    RECHECK = "recheck"
+    REREAD = "reread"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One step of a plan.
+
+    Attributes:
+        change: What is seen.
+        key: Of the source object.
+        size: Its bytes.
+        reason: In words.
+    """
+
+    change: Change
+    key: str
+    size: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The decision for one hour.
+
+    Attributes:
+        hour: Which.
+        verdict: What is to be done.
+        reason: Why, in a sentence.
+        actions: Step by step; empty where nothing is to be done.
+        stay: Held sources whose rows stay.
+        read: Sources to be read, in key order.
+        unusable: Quarantined sources that stay so.
+        vanished: Keys of held sources that are gone from the source and whose rows stay.
+        fingerprint: Of the listing it was made from: the data version once it is done.
+    """
+
+    hour: Hour
+    verdict: Verdict
+    reason: str
+    actions: tuple[Action, ...]
+    stay: tuple[Held, ...]
+    read: tuple[SourceObject, ...]
+    unusable: tuple[Quarantined, ...]
+    vanished: frozenset[str]
+    fingerprint: str
+
+    @property
+    def writes(self) -> bool:
+        """Whether carrying it out changes the target."""
+        return self.verdict in (Verdict.BUILD, Verdict.SPLICE, Verdict.REMOVE)
+
+    @property
+    def bytes_to_read(self) -> int:
+        """Source bytes that must be downloaded."""
+        return sum(source.size for source in self.read)
+
+    def count(self, change: Change) -> int:
+        """How many actions are of this kind."""
+        return sum(action.change is change for action in self.actions)
+
+
+def make_plan(
+    hour: Hour,
+    ledger: Ledger | None,
+    sources: Iterable[SourceObject],
+    policy: EventPolicy,
+    *,
+    rebuild: bool = False,
+    accept_vanished: bool = False,
+) -> Plan:
+    """Decide what makes the hour file equal to its sources.
+
+    Args:
+        hour: Which.
+        ledger: Of the hour file as it is; None where there is none.
+        sources: Everything a complete listing shows for the hour; it must not be older than the ledger.
+        policy: The event's.
+        rebuild: Read every listed source again, changed or not. Rows of vanished sources are carried over.
+        accept_vanished: Let vanished sources go although the breaker would hold them.
+    """
+    listed = in_order(sources)
+    keys = {source.key for source in listed}
+    held = {} if ledger is None else {source.key: source for source in ledger.held}
+    known_bad = {} if ledger is None else {source.key: source for source in ledger.quarantined}
+    reread = _reread_reason(ledger, policy, rebuild=rebuild)
+
+    actions = [action for source in listed if (action := _look_at(hour, source, held, known_bad, reread)) is not None]
+    gone = [source for source in held.values() if source.key not in keys]
+    if policy.on_vanished == "drop":
+        actions += [Action(Change.VANISHED, s.key, s.size, "gone from the source: its rows go") for s in gone]
+    actions += [
+        Action(Change.FORGET, source.key, source.size, "quarantined, and gone from the source")
+        for source in known_bad.values()
+        if source.key not in keys
+    ]
+    to_read = {action.key for action in actions if action.change not in (Change.VANISHED, Change.FORGET)}
+    if actions:
+        to_read |= {bad.key for bad in known_bad.values() if bad.key in keys and not bad.alone}
+        actions += [
+            Action(Change.RECHECK, source.key, source.size, f"was quarantined beside other sources: {bad.reason}")
+            for source in listed
+            if (bad := known_bad.get(source.key)) is not None
+            and not bad.alone
+            and source.key not in {action.key for action in actions}
+        ]
+    dropped = {action.key for action in actions if action.change is Change.VANISHED}
+    stay = tuple(s for s in held.values() if s.key not in to_read and s.key not in dropped)
+    unusable = tuple(bad for bad in known_bad.values() if bad.key in keys and bad.key not in to_read)
+    verdict, reason = _judge(
+        ledger,
+        actions,
+        bool(stay or to_read or unusable),
+        reread,
+        len(dropped),
+        policy,
+        accept_vanished=accept_vanished,
+    )
+    return Plan(
+        hour=hour,
+        verdict=verdict,
+        reason=reason,
+        actions=tuple(actions),
+        stay=stay,
+        read=tuple(source for source in listed if source.key in to_read),
+        unusable=unusable,
+        vanished=frozenset(source.key for source in gone if source.key not in dropped),
+        fingerprint=listing_fingerprint(listed, policy.content_token()),
+    )
+
+
+def _reread_reason(ledger: Ledger | None, policy: EventPolicy, *, rebuild: bool) -> str | None:
+    """Why sources are read although they did not change; None where they are not."""
+    if ledger is None:
+        return None
+    if rebuild:
+        return "a rebuild was asked for"
+    changed = [
+        name
+        for name, value in policy.row_settings().items()
+        if name in ledger.settings and ledger.settings[name] != value
+    ]
+    return f"the event's settings changed: {', '.join(changed)}" if changed else None
+
+
+def _look_at(
+    hour: Hour,
+    source: SourceObject,
+    held: dict[str, Held],
+    known_bad: dict[str, Quarantined],
+    reread: str | None,
+) -> Action | None:
+    known = held.get(source.key) or known_bad.get(source.key)
+    if known is None:
+        late = source.last_modified is not None and source.last_modified >= hour.end
+        reason = f"arrived {_age(hour, source)} after its hour closed" if late else "not in the hour file yet"
+        return Action(Change.LATE if late else Change.NEW, source.key, source.size, reason)
+    if (known.etag, known.size) != (source.etag, source.size):
+        reason = f"its content changed: ETag {_short(known.etag)} became {_short(source.etag)}"
+        return Action(Change.REWRITTEN, source.key, source.size, reason)
+    return None if reread is None else Action(Change.REREAD, source.key, source.size, reread)
+
+
+def _judge(  # noqa: PLR0911  (a table of verdicts, one return each)
+    ledger: Ledger | None,
+    actions: list[Action],
+    anything_left: bool,  # noqa: FBT001
+    reread: str | None,
+    dropped: int,
+    policy: EventPolicy,
+    *,
+    accept_vanished: bool,
+) -> tuple[Verdict, str]:
+    if ledger is None:
+        if not actions:
+            return Verdict.EMPTY, "no source objects, no hour file: nothing to write"
+        return Verdict.BUILD, f"no hour file yet; {_say(actions)}"
+    if not actions:
+        return Verdict.NOTHING, "the hour file equals its sources"
+    known = len(ledger.held)
+    if dropped and dropped > policy.max_vanished_share * known and not accept_vanished:
+        return Verdict.BREAKER, (
+            f"{dropped} of {known} known sources vanished at once, more than the share "
+            f"{policy.max_vanished_share:g} that max_vanished_share lets pass: nothing is written"
+        )
+    if not anything_left:
+        return Verdict.REMOVE, f"its last source is gone; {_say(actions)}"
+    if reread is not None:
+        return Verdict.BUILD, f"{reread}; {_say(actions)}"
+    return Verdict.SPLICE, _say(actions)
+
+
+def _say(actions: list[Action]) -> str:
+    counts: dict[Change, int] = {}
+    for action in actions:
+        counts[action.change] = counts.get(action.change, 0) + 1
+    total = sum(counts.values())
+    return ", ".join(f"{count} {change}" for change, count in counts.items()) + (
+        " source" if total == 1 else " sources"
+    )
+
+
+def _age(hour: Hour, source: SourceObject) -> str:
+    if source.last_modified is None:
+        return "some time"
+    seconds = int((source.last_modified - hour.end).total_seconds())
+    days, rest = divmod(seconds, 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, seconds = divmod(rest, 60)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s")]
+    return " ".join(f"{value} {unit}" for value, unit in parts if value)[:20].rsplit(",", 1)[0] or "0 s"
+
+
+def _short(etag: str) -> str:
+    return etag if len(etag) <= 8 else etag[:8] + "…"  # noqa: PLR2004
