@@ -1,0 +1,244 @@
+"""Makes one hour right: read its ledger, list its sources, plan, assemble, commit; again if someone was faster.
+
+Order matters: the ledger is read before the listing, so that the listing is never older than what it is compared
+with. Then a source that is in the ledger and not in the listing is truly gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from s3_assets.builder.assemble import assemble
+from s3_assets.builder.commit import commit
+from s3_assets.builder.make import SourceChangedError
+from s3_assets.builder.spool import Spool
+from s3_assets.builder.target import Target, read_target
+from s3_assets.errors import (
+    BreakerOpenError,
+    ContendedError,
+    NotFoundError,
+    PreconditionFailedError,
+    WriteConflictError,
+)
+from s3_assets.hour_file.plan import Plan, Verdict, make_plan
+from s3_assets.hour_file.sources import Sorter, SourceObject, in_order
+from s3_assets.store.metered import MeteredStore, Traffic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from s3_assets.builder.pipeline import Pipeline
+    from s3_assets.hour_file.keys import Hour
+    from s3_assets.hour_file.ledger import Ledger
+
+MAX_TRIES = 8
+"""How often an hour that keeps changing is planned anew before it is left to the next look."""
+
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An hour as it was seen: its file first, its sources after.
+
+    Attributes:
+        target: The hour file; None where there is none.
+        sources: What a complete listing showed, in key order.
+    """
+
+    target: Target | None
+    sources: tuple[SourceObject, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HourResult:
+    """What was done with one hour. The hour file is on S3 when there is a result.
+
+    Attributes:
+        plan: What was decided, on the last try.
+        ledger: What the hour file holds now; None where there is no hour file.
+        sources: The listing it was decided on, in key order.
+        size: Bytes of the hour file.
+        etag: Of the hour file; empty where there is none.
+        version_id: Where versioning is on and something was written.
+        reused: Segments that stood.
+        made: Segments that were made.
+        traffic_source: Requests and bytes at the source's store,
+        traffic_target: and at the target's.
+        seconds: Wall time.
+        tries: How many plans it took.
+    """
+
+    plan: Plan
+    ledger: Ledger | None
+    sources: tuple[SourceObject, ...]
+    size: int
+    etag: str
+    version_id: str | None
+    reused: int
+    made: int
+    traffic_source: Traffic
+    traffic_target: Traffic
+    seconds: float
+    tries: int
+
+    @property
+    def hour(self) -> Hour:
+        """Which."""
+        return self.plan.hour
+
+    @property
+    def late(self) -> list[SourceObject]:
+        """Listed sources that arrived after the hour closed."""
+        end = self.hour.end
+        return [s for s in self.sources if s.last_modified is not None and s.last_modified >= end]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What an operator may ask for beyond making an hour right.
+
+    Attributes:
+        rebuild: Read every source again and write a new file, also in place of a damaged or foreign one.
+        accept_vanished: Let vanished sources go although the breaker would hold them (`on_vanished = drop`).
+    """
+
+    rebuild: bool = False
+    accept_vanished: bool = False
+
+
+@dataclass(slots=True)
+class Pauses:
+    """Growing pauses with jitter between tries; `sleep` is replaceable so that tests need not wait."""
+
+    sleep: Callable[[float], None] = time.sleep
+    _next: float = field(default=_FIRST_PAUSE_S)
+
+    def take(self) -> None:
+        """Wait a while, the next time longer."""
+        self.sleep(random.uniform(0, self._next))  # noqa: S311  (jitter, not a secret)
+        self._next = min(self._next * 2, _LONGEST_PAUSE_S)
+
+
+def see(pipeline: Pipeline, hour: Hour) -> Seen:
+    """Read the hour's ledger, then list its sources."""
+    target = read_target(pipeline.target, pipeline.target_key(hour), hour)
+    sorter = Sorter(pipeline.grammar, first_label=hour.label, last_label=hour.label)
+    listing = sorter.sort(pipeline.list_sources(pipeline.grammar.hour_prefix(hour)))
+    return Seen(target, in_order(listing.hours.get(hour, ())))
+
+
+def plan_hour(pipeline: Pipeline, hour: Hour, seen: Seen, options: BuildOptions = BuildOptions()) -> Plan:
+    """What would make the hour right.
+
+    Raises:
+        DamagedTargetError: The hour file can't be read, and no rebuild was asked for.
+    """
+    target = seen.target
+    if target is not None and target.problem is not None and not options.rebuild:
+        raise target.problem
+    return make_plan(
+        hour,
+        None if target is None else target.ledger,
+        seen.sources,
+        pipeline.policy(hour.event),
+        rebuild=options.rebuild,
+        accept_vanished=options.accept_vanished,
+    )
+
+
+def build_hour(
+    pipeline: Pipeline,
+    hour: Hour,
+    *,
+    seen: Seen | None = None,
+    options: BuildOptions = BuildOptions(),
+    pauses: Pauses | None = None,
+) -> HourResult:
+    """Make one hour right; doing it again changes nothing.
+
+    Args:
+        pipeline: Where and how.
+        hour: Which.
+        seen: What was seen of it already; used for the first try only.
+        options: What else is asked for.
+        pauses: How to wait between tries.
+
+    Raises:
+        DamagedTargetError: The hour file is damaged or foreign; it was left alone.
+        BreakerOpenError: Too many sources vanished at once; nothing was written.
+        ContendedError: Others were faster on every try.
+        S3AssetsError: Anything else that went wrong; the hour file is as it was, or as another left it.
+    """
+    began = time.monotonic()
+    source, target = MeteredStore(pipeline.source), MeteredStore(pipeline.target)
+    metered = pipeline.with_stores(source, target)
+    pauses = pauses or Pauses()
+    for attempt in range(1, MAX_TRIES + 1):
+        now_seen = seen if seen is not None else see(metered, hour)
+        seen = None
+        plan = plan_hour(metered, hour, now_seen, options)
+        if plan.verdict is Verdict.BREAKER:
+            raise BreakerOpenError(f"{hour}: {plan.reason}")
+        try:
+            done = _carry_out(metered, plan, now_seen.target)
+        except (SourceChangedError, NotFoundError, PreconditionFailedError, WriteConflictError) as error:
+            logger.info("%s changed under the build, try %d: %s", hour, attempt, error)
+            pauses.take()
+            continue
+        return HourResult(
+            plan=plan,
+            ledger=done.ledger,
+            sources=now_seen.sources,
+            size=done.size,
+            etag=done.etag,
+            version_id=done.version_id,
+            reused=done.reused,
+            made=done.made,
+            traffic_source=source.traffic,
+            traffic_target=target.traffic,
+            seconds=time.monotonic() - began,
+            tries=attempt,
+        )
+    msg = f"{hour} changed under each of {MAX_TRIES} tries"
+    raise ContendedError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    ledger: Ledger | None
+    size: int = 0
+    etag: str = ""
+    version_id: str | None = None
+    reused: int = 0
+    made: int = 0
+
+
+def _carry_out(pipeline: Pipeline, plan: Plan, target: Target | None) -> _Done:
+    key = pipeline.target_key(plan.hour)
+    if not plan.writes:
+        if target is None:
+            return _Done(None)
+        return _Done(target.ledger, target.size, target.etag, target.version_id)
+    if plan.verdict is Verdict.REMOVE:
+        if target is not None:
+            pipeline.target.delete(key, if_match=target.etag)
+        return _Done(None)
+    with Spool() as spool:
+        assembly = assemble(pipeline, plan, target, spool)
+        info = commit(pipeline, key, assembly, spool, target)
+    return _Done(
+        assembly.ledger,
+        assembly.size,
+        info.etag,
+        info.version_id,
+        len(assembly.reused),
+        len(assembly.ledger.segments) - len(assembly.reused),
+    )

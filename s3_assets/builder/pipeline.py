@@ -1,0 +1,88 @@
+"""What every build needs to know and to hold: the two stores, the key grammar, the policies, the threads."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+from s3_assets.hour_file.sources import SourceObject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+    from s3_assets.hour_file.keys import Hour, KeyGrammar
+    from s3_assets.hour_file.policy import EventPolicy
+    from s3_assets.store.contract import Store
+
+
+class Workers:
+    """The threads of one process: some wait for the network, some compress, some look after an hour each.
+
+    A fetch waits for nothing but the store, a compression for fetches, an hour for both: so they can't wait in a
+    ring.
+    """
+
+    def __init__(self, *, fetch_threads: int = 16, hour_threads: int = 4, compress_threads: int | None = None) -> None:
+        """Size the pools; one compressing thread per core by default (all codecs let go of the GIL)."""
+        self.hour_threads = hour_threads
+        self.compress_threads = compress_threads or os.cpu_count() or 1
+        self.fetch = ThreadPoolExecutor(fetch_threads, thread_name_prefix="fetch")
+        self.compress = ThreadPoolExecutor(self.compress_threads, thread_name_prefix="compress")
+        self.hours = ThreadPoolExecutor(hour_threads, thread_name_prefix="hour")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for pool in (self.hours, self.compress, self.fetch):
+            pool.shutdown(cancel_futures=error is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Where sources are, where hour files go, and by which rules.
+
+    Attributes:
+        source: The bucket of the source objects,
+        source_prefix: below which they are; empty or ending in `/`.
+        target: The bucket of the hour files,
+        target_prefix: below which they go; empty or ending in `/`.
+        grammar: How keys are written.
+        policy: The rules of an event, by its name.
+        workers: The threads to use.
+    """
+
+    source: Store
+    source_prefix: str
+    target: Store
+    target_prefix: str
+    grammar: KeyGrammar
+    policy: Callable[[str], EventPolicy]
+    workers: Workers
+
+    def target_key(self, hour: Hour) -> str:
+        """Whole key of the hour file."""
+        return self.target_prefix + self.grammar.target_key(hour)
+
+    def target_uri(self, hour: Hour) -> str:
+        """`s3://bucket/key` of the hour file."""
+        return f"s3://{self.target.bucket}/{self.target_key(hour)}"
+
+    def source_uri(self, key: str) -> str:
+        """`s3://bucket/key` of a source object; `key` is relative to the source prefix."""
+        return f"s3://{self.source.bucket}/{self.source_prefix}{key}"
+
+    def list_sources(self, prefix: str = "") -> Iterator[SourceObject]:
+        """Every object whose key, relative to the source prefix, starts with `prefix`; in no order."""
+        skip = len(self.source_prefix)
+        for info in self.source.list(self.source_prefix + prefix):
+            yield SourceObject(info.key[skip:], info.etag, info.size, info.last_modified)
+
+    def with_stores(self, source: Store, target: Store) -> Pipeline:
+        """The same over other stores, such as ones that count."""
+        return replace(self, source=source, target=target)

@@ -1,0 +1,102 @@
+"""An hour file as it stands in the store: found from its tail, with one GET in the common case."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from s3_assets.errors import DamagedTargetError, ForeignTargetError, NotFoundError, PreconditionFailedError
+from s3_assets.hour_file.ledger import FOOTER_BYTES, Ledger, read_footer, read_ledger
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from s3_assets.hour_file.keys import Hour
+    from s3_assets.store.contract import Store
+
+TAIL_BYTES = 64 * 1024
+"""How much of a target's end is read at first: the ledger of about 2,000 sources, or all of a small hour file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An hour file that is there.
+
+    Attributes:
+        key: Whole key in the bucket.
+        etag: Of the version that was read; every later read and write of it is bound to it.
+        size: Bytes.
+        version_id: Where versioning is on.
+        last_modified: When it was committed, by the store's clock.
+        ledger: What it holds; None where `problem` says why it can't be read.
+        problem: Why it can't be used; it is left alone then.
+        tail: Its last bytes,
+        tail_start: which begin here.
+    """
+
+    key: str
+    etag: str
+    size: int
+    version_id: str | None
+    last_modified: datetime
+    ledger: Ledger | None
+    problem: DamagedTargetError | None
+    tail: bytes
+    tail_start: int
+
+    def read(self, store: Store, start: int, stop: int) -> bytes:
+        """Bytes `[start, stop)` of this very version, from the tail at hand where they are in it.
+
+        Raises:
+            PreconditionFailedError: It is not there any more.
+        """
+        if start >= self.tail_start:
+            return self.tail[start - self.tail_start : stop - self.tail_start]
+        return store.get(self.key, if_match=self.etag, span=(start, stop)).read()
+
+
+READ_TRIES = 5
+"""How often an hour file is read anew that was replaced between two GETs."""
+
+
+def read_target(store: Store, key: str, hour: Hour) -> Target | None:
+    """The hour file of `hour` under `key`; None where there is no object.
+
+    Raises:
+        PreconditionFailedError: It was replaced between two GETs, time and again.
+    """
+    for _ in range(READ_TRIES - 1):
+        with suppress(NotFoundError, PreconditionFailedError):
+            return _read(store, key, hour)
+    return _read(store, key, hour)
+
+
+def _read(store: Store, key: str, hour: Hour) -> Target | None:
+    try:
+        download = store.get(key, suffix=TAIL_BYTES)
+    except NotFoundError:
+        return None
+    tail, start, info = download.read(), download.start, download.info
+    ledger, problem = None, None
+    try:
+        footer = read_footer(key, tail[-FOOTER_BYTES:], info.size)
+        if footer.reading_start < start:
+            head = store.get(key, if_match=info.etag, span=(footer.reading_start, start)).read()
+            tail, start = head + tail, footer.reading_start
+        ledger = read_ledger(key, footer, tail[footer.reading_start - start :])
+        if (ledger.event, ledger.hour) != (hour.event, hour.label):
+            raise ForeignTargetError(key, f"it is the hour file of {ledger.event} {ledger.hour}, moved here")
+    except DamagedTargetError as error:
+        ledger, problem = None, error
+    return Target(
+        key=key,
+        etag=info.etag,
+        size=info.size,
+        version_id=info.version_id,
+        last_modified=info.last_modified,
+        ledger=ledger,
+        problem=problem,
+        tail=tail,
+        tail_start=start,
+    )
