@@ -1,0 +1,110 @@
+"""What a materialization of one hour tells a person, without opening S3."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from s3_assets.builder.build import HourResult
+from s3_assets.builder.pipeline import Pipeline
+from s3_assets.hour_file.ledger import Ledger
+from s3_assets.hour_file.plan import Change
+from s3_assets.hour_file.rows import column_names
+
+NEWEST_SOURCES = 10
+"""Rows of the table of the newest sources."""
+
+MOST_QUARANTINED = 50
+"""Quarantined sources that are listed one by one."""
+
+
+def hour_metadata(pipeline: Pipeline, result: HourResult) -> dict[str, Any]:
+    """The metadata of one hour's materialization."""
+    plan, ledger = result.plan, result.ledger
+    moved = (result.traffic_source, result.traffic_target)
+    metadata: dict[str, Any] = {
+        "dagster/uri": pipeline.target_uri(result.hour),
+        "verdict": str(plan.verdict),
+        "why": plan.reason,
+        "rows": 0 if ledger is None else ledger.rows,
+        "sources": len(result.sources),
+        "late_sources": len(result.late),
+        "quarantined_sources": 0 if ledger is None else len(ledger.quarantined),
+    }
+    if plan.vanished:
+        metadata["vanished_sources_kept"] = len(plan.vanished)
+    if ledger is not None and ledger.quarantined:
+        metadata["quarantined"] = _quarantined(ledger)
+    if result.sources:
+        metadata["newest_sources"] = _newest(result)
+    metadata |= {
+        "source_bytes": sum(source.size for source in result.sources),
+        "bytes_out": result.size,
+        "bytes_downloaded": sum(traffic.bytes_down for traffic in moved),
+        "bytes_uploaded": sum(traffic.bytes_up for traffic in moved),
+        "bytes_copied_on_server": sum(traffic.bytes_copied for traffic in moved),
+        "requests": sum(sum(traffic.requests.values()) for traffic in moved),
+        "segments_reused": result.reused,
+        "segments_made": result.made,
+        "seconds": round(result.seconds, 3),
+        "tries": result.tries,
+        "fingerprint": plan.fingerprint,
+    }
+    if result.version_id is not None:
+        metadata["version_id"] = result.version_id
+    if plan.actions:
+        metadata["changes"] = {str(change): plan.count(change) for change in Change if plan.count(change)}
+    if ledger is not None:
+        metadata |= _of_ledger(ledger, result.size)
+    return metadata
+
+
+def _of_ledger(ledger: Ledger, size: int) -> Mapping[str, Any]:
+    table: dict[str, Any] = {"dagster/partition_row_count": ledger.rows, "dagster/storage_kind": "s3"}
+    if ledger.header is not None:
+        names = [name.decode("utf-8", "backslashreplace") for name in column_names(ledger.header)]
+        columns = [dg.TableColumn(name or f"column {place}", "string") for place, name in enumerate(names, start=1)]
+        if len({column.name for column in columns}) == len(columns):
+            table["dagster/column_schema"] = dg.TableSchema(columns)
+    ratio = {"compression_ratio": round(ledger.raw_length / size, 3)} if size else {}
+    return {**table, "raw_bytes": ledger.raw_length, **ratio}
+
+
+def _newest(result: HourResult) -> dg.TableMetadataValue:
+    """The newest sources by arrival, with what became of each."""
+    rows = {} if result.ledger is None else {source.key: source.rows for source in result.ledger.held}
+    bad = {} if result.ledger is None else {source.key: source.reason for source in result.ledger.quarantined}
+    changes = {action.key: str(action.change) for action in result.plan.actions}
+    dated = [(source.last_modified, source) for source in result.sources if source.last_modified is not None]
+    dated.sort(key=lambda pair: (pair[0], pair[1].key), reverse=True)
+    records = [
+        dg.TableRecord(
+            {
+                "source": source.key.rpartition("/")[2],
+                "arrived": when.strftime("%Y-%m-%d %H:%M:%S"),
+                "bytes": source.size,
+                "rows": rows.get(source.key, 0),
+                "now": f"quarantined: {bad[source.key]}" if source.key in bad else changes.get(source.key, "held"),
+            }
+        )
+        for when, source in dated[:NEWEST_SOURCES]
+    ]
+    schema = dg.TableSchema(
+        [
+            dg.TableColumn("source", "string"),
+            dg.TableColumn("arrived", "string", description="Last-Modified, UTC"),
+            dg.TableColumn("bytes", "int"),
+            dg.TableColumn("rows", "int"),
+            dg.TableColumn("now", "string", description="what this materialization did with it"),
+        ]
+    )
+    return dg.MetadataValue.table(records, schema)
+
+
+def _quarantined(ledger: Ledger) -> dg.TableMetadataValue:
+    records = [
+        dg.TableRecord({"source": bad.key, "reason": bad.reason, "detail": bad.detail})
+        for bad in ledger.quarantined[:MOST_QUARANTINED]
+    ]
+    columns = [dg.TableColumn(name, "string") for name in ("source", "reason", "detail")]
+    return dg.MetadataValue.table(records, dg.TableSchema(columns))
