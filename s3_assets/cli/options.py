@@ -1,0 +1,92 @@
+"""Options that several commands share: events, hours, ranges, `--json`."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from s3_assets.errors import KeyGrammarError
+from s3_assets.hour_file.keys import parse_label
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Which hours a command is about; None leaves an end open.
+
+    Attributes:
+        events: As given; empty for all.
+        first_label: `YYYY-MM-DD-HH:00`; None for the start date.
+        last_label: Included; None for the current hour.
+    """
+
+    events: tuple[str, ...]
+    first_label: str | None
+    last_label: str | None
+
+
+class _HourType(click.ParamType[str]):
+    """An hour, or a date where its first or last hour is meant."""
+
+    name = "hour"
+
+    def __init__(self, *, of_date: str | None = None) -> None:
+        """Take a date as its hour `of_date` (`00` or `23`); None takes hours only."""
+        self.of_date = of_date
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """To `YYYY-MM-DD-HH:00`."""
+        text = str(value)
+        try:
+            if self.of_date is not None and _DATE.fullmatch(text):
+                return parse_label(f"{text}-{self.of_date}:00")
+            return parse_label(text)
+        except KeyGrammarError as error:
+            also = ", or a date as 2021-09-01" if self.of_date is not None else ""
+            self.fail(f"{error}{also}", param, ctx)
+
+
+class _EventType(click.ParamType[str]):
+    """An event: a folder's name."""
+
+    name = "event"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what no folder can be called."""
+        text = str(value).removesuffix("/")
+        if not text or "/" in text:
+            self.fail(f"{value!r} is no event: it is one folder's name", param, ctx)
+        return text
+
+
+HOUR = _HourType()
+EVENT = _EventType()
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")(command)
+
+
+def range_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--event`, `--from` and `--to`, given to the command as `hours`, a `Range`."""
+
+    @click.option("--event", "events", type=EVENT, multiple=True, help="Only this event; may be given again.")
+    @click.option("--from", "first", type=_HourType(of_date="00"), help="First hour or date [default: the start date]")
+    @click.option("--to", "last", type=_HourType(of_date="23"), help="Last hour or date, included [default: now]")
+    @functools.wraps(command)
+    def with_range(*args: Any, events: tuple[str, ...], first: str | None, last: str | None, **options: Any) -> Any:
+        if first is not None and last is not None and first > last:
+            message = f"--from {first} is after --to {last}"
+            raise click.UsageError(message)
+        return command(*args, hours=Range(events, first, last), **options)
+
+    return with_range

@@ -1,0 +1,32 @@
+"""How values look in a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+
+PLAIN_WIDTH = 200
+"""Columns of a table that goes to a file or a pipe."""
+
+
+def console() -> Console:
+    """Stdout, wide where it is no terminal, so that tables are not cut for a screen that isn't there."""
+    out = Console(highlight=False)
+    if not out.is_terminal:
+        out.width = PLAIN_WIDTH
+    return out
+
+
+def plain(text: str) -> str:
+    """Text for a table's cell: control characters spelled out, nothing taken for markup."""
+    return escape("".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text))
+
+
+def human_bytes(count: int) -> str:
+    """`1.4 MB`, in powers of 1,000 as clouds bill them."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:  # noqa: PLR2004  (the unit)
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -1,0 +1,103 @@
+"""`show`: what one hour file says of itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from s3_assets.builder.target import Target, read_target
+from s3_assets.cli.render import console, human_bytes, plain
+from s3_assets.hour_file.keys import Hour
+from s3_assets.opening import open_pipeline
+from s3_assets.settings import load_settings
+
+if TYPE_CHECKING:
+    from s3_assets.hour_file.ledger import Ledger
+
+
+def show_hour(event: str, label: str, *, as_json: bool) -> int:
+    """Print the ledger of one hour file; the exit code, 1 where there is none.
+
+    Raises:
+        DamagedTargetError: The hour file can't be read.
+    """
+    hour = Hour(event, label)
+    with open_pipeline(load_settings(os.environ)) as pipeline:
+        uri = pipeline.target_uri(hour)
+        target = read_target(pipeline.target, pipeline.target_key(hour), hour)
+    if target is None:
+        click.echo(f"there is no hour file {uri}; `s3-assets plan --event {event} --from {label}` says why", err=True)
+        return 1
+    if target.ledger is None:
+        if target.problem is not None:
+            raise target.problem
+        return 1
+    if as_json:
+        click.echo(json.dumps(_document(uri, target, target.ledger), indent=2, ensure_ascii=False))
+    else:
+        _print(uri, target, target.ledger)
+    return 0
+
+
+def _document(uri: str, target: Target, ledger: Ledger) -> dict[str, Any]:
+    return {
+        "uri": uri,
+        "size": target.size,
+        "etag": target.etag,
+        "version_id": target.version_id,
+        "committed": target.last_modified.isoformat(),
+        "event": ledger.event,
+        "hour": ledger.hour,
+        "fingerprint": ledger.fingerprint,
+        "rows": ledger.rows,
+        "raw_bytes": ledger.raw_length,
+        "header": None if ledger.header is None else ledger.header.decode("utf-8", "backslashreplace"),
+        "settings": ledger.settings,
+        "segments": [
+            {
+                "offset": segment.offset,
+                "length": segment.length,
+                "raw_length": segment.raw_length,
+                "rows": segment.rows,
+                "sources": [dataclasses.asdict(source) for source in segment.sources],
+            }
+            for segment in ledger.segments
+        ],
+        "quarantined": [dataclasses.asdict(source) for source in ledger.quarantined],
+    }
+
+
+def _print(uri: str, target: Target, ledger: Ledger) -> None:
+    out = console()
+    facts = Table.grid(padding=(0, 2))
+    for name, value in (
+        ("hour file", uri),
+        ("committed", f"{target.last_modified:%Y-%m-%d %H:%M:%S} UTC, ETag {target.etag}"),
+        ("size", f"{human_bytes(target.size)}, {human_bytes(ledger.raw_length)} inflated"),
+        ("rows", f"{ledger.rows} of {len(ledger.held)} sources in {len(ledger.segments)} segments"),
+        ("columns", "none" if ledger.header is None else ledger.header.decode("utf-8", "backslashreplace").strip()),
+        ("settings", ", ".join(f"{name}={value}" for name, value in ledger.settings.items())),
+        ("fingerprint", ledger.fingerprint),
+    ):
+        facts.add_row(name, plain(value))
+    out.print(facts)
+    sources = Table("source", "rows", "bytes", "ETag", "segment", "at byte", box=None, pad_edge=False)
+    for number, segment in enumerate(ledger.segments):
+        for source in segment.sources:
+            etag = source.etag if len(source.etag) <= 12 else source.etag[:12] + "…"  # noqa: PLR2004
+            sources.add_row(
+                plain(source.key), str(source.rows), str(source.size), etag, str(number), str(segment.offset)
+            )
+    out.print()
+    out.print(sources)
+    if ledger.quarantined:
+        bad = Table("quarantined", "reason", "what was found", box=None, pad_edge=False)
+        for unusable in ledger.quarantined:
+            bad.add_row(plain(unusable.key), unusable.reason, plain(unusable.detail))
+        out.print()
+        out.print(bad)
