@@ -15,7 +15,7 @@ PINS := pyproject.toml setup.cfg constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint format clean
+.PHONY: help install demo test lint screenshots format clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -32,6 +32,10 @@ lint: $(FULL) ## Ruff (rules and format) and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+screenshots: $(FULL) ## Run the demo and take the screenshots in docs/images (needs Chromium)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[docs]'
+	$(BIN)/python docs/take_screenshots.py
 
 format: $(FULL) ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format

@@ -180,6 +180,8 @@ def build_hour(
     began = time.monotonic()
     source, target = MeteredStore(pipeline.source), MeteredStore(pipeline.target)
     metered = pipeline.with_stores(source, target)
+    if seen is not None and seen.target is not None:
+        target.count("get", down=len(seen.target.tail))  # read for this hour, before it was handed over
     pauses = pauses or Pauses()
     for attempt in range(1, MAX_TRIES + 1):
         now_seen = seen if seen is not None else see(metered, hour)

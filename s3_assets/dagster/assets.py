@@ -18,7 +18,6 @@ from s3_assets.dagster.resources import PipelineResource
 from s3_assets.errors import KeyGrammarError, S3AssetsError, SettingsError
 from s3_assets.hour_file.changes import data_version
 from s3_assets.hour_file.keys import Hour
-from s3_assets.hour_file.plan import Verdict
 
 SOURCE_CSV = dg.AssetKey("source_csv")
 HOURLY_GZIP = dg.AssetKey("hourly_gzip")
@@ -94,8 +93,7 @@ def hourly_gzip(start: date) -> dg.AssetsDefinition:
                         context.log.error(_say_failure(outcome), exc_info=_trace(outcome))
                         continue
                     context.log.info("[%d/%d] %s: %s", count, len(hours), outcome.hour, outcome.plan.reason)
-                    if outcome.plan.verdict is not Verdict.EMPTY:
-                        yield _materialization(outcome, hour_metadata(site, outcome))
+                    yield _materialization(outcome, hour_metadata(site, outcome))
         except SettingsError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error
         yield no_quarantined_sources(context.instance, HOURLY_GZIP)

@@ -23,7 +23,7 @@ def hour_metadata(pipeline: Pipeline, result: HourResult) -> dict[str, Any]:
     plan, ledger = result.plan, result.ledger
     moved = (result.traffic_source, result.traffic_target)
     metadata: dict[str, Any] = {
-        "dagster/uri": pipeline.target_uri(result.hour),
+        **({} if ledger is None else {"dagster/uri": pipeline.target_uri(result.hour)}),
         "verdict": str(plan.verdict),
         "why": plan.reason,
         "rows": 0 if ledger is None else ledger.rows,

@@ -1,0 +1,234 @@
+"""Dagster for the demo: code server, webserver and daemon on loopback, with a home of their own.
+
+The same processes as `dagster dev` starts, without its two supervisors: fewer to start, and each has its own log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sysconfig
+import time
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from s3_assets.demo.supervise import ProcessGroup
+from s3_assets.errors import S3AssetsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MODULE: Final = "s3_assets.dagster.definitions"
+LOCATION: Final = "s3_assets"
+REPOSITORY: Final = "__repository__"
+"""What Dagster calls the repository of a `Definitions`."""
+
+READY_S: Final = 180
+"""Longest wait for the UI and the code location, in seconds; they take about ten."""
+
+_POLL_S = 0.2
+
+DAGSTER_YAML: Final = """\
+# Made by `s3-assets demo`.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+concurrency:
+  runs:
+    max_concurrent_runs: 2
+  pools:
+    granularity: op  # with `run`, the first batch of runs overlaps
+run_coordinator:
+  module: dagster
+  class: QueuedRunCoordinator
+  config:
+    dequeue_interval_seconds: 1  # 5 by default: the demo is watched
+run_monitoring:
+  enabled: true  # off by default, and max_runtime needs it
+  start_timeout_seconds: 180
+  poll_interval_seconds: 15
+run_retries:
+  enabled: true
+  max_retries: 1
+  retry_on_asset_or_op_failure: false  # the sensor asks again for an hour that failed; this is for lost processes
+retention:
+  sensor:
+    purge_after_days:
+      skipped: 1
+      success: 7
+      failure: 7
+"""
+
+_SENSORS = """
+query { workspaceOrError { ... on Workspace { locationEntries { loadStatus locationOrLoadError {
+  __typename
+  ... on PythonError { message }
+  ... on RepositoryLocation { repositories { name sensors { name } } }
+} } } } }
+"""
+
+_START_SENSOR = """
+mutation ($sensor: SensorSelector!) { startSensor(sensorSelector: $sensor) {
+  __typename
+  ... on Sensor { sensorState { status } }
+  ... on PythonError { message }
+  ... on SensorNotFoundError { message }
+  ... on UnauthorizedError { message }
+} }
+"""
+
+
+class DagsterStackError(S3AssetsError):
+    """A part of Dagster did not start, or ended by itself; the message has the tail of its log."""
+
+    hint = "look at the whole log"
+
+
+class DagsterStack:
+    """Dagster's processes.
+
+    Attributes:
+        home: DAGSTER_HOME: its state; kept.
+        url: Of the UI, once started.
+    """
+
+    def __init__(self, home: Path, environment: Mapping[str, str], *, module: str = MODULE) -> None:
+        """Describe it; start with `start`.
+
+        Args:
+            home: Made if it is not there.
+            environment: What runs and sensors need, beside what this process has.
+            module: With the definitions, as `defs`.
+        """
+        self.home = home
+        self._module = module
+        self._environment = environment
+        self._parts: list[ProcessGroup] = []
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        """Where the UI is."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start all parts, and don't wait for them."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        code_port, self._port = _free_ports(2)
+        (self.home / "dagster.yaml").write_text(DAGSTER_YAML)
+        workspace = self.home / "workspace.yaml"
+        workspace.write_text(
+            f"load_from:\n  - grpc_server:\n      host: 127.0.0.1\n      port: {code_port}\n"
+            f"      location_name: {LOCATION}\n"
+        )
+        code = ["dagster", "api", "grpc", "--host", "127.0.0.1", "--port", str(code_port), "--log-level", "warning"]
+        code += ["--module-name", self._module, "--attribute", "defs", "--location-name", LOCATION]
+        web = ["dagster-webserver", "--workspace", str(workspace), "--host", "127.0.0.1", "--port", str(self._port)]
+        daemon = ["dagster-daemon", "run", "--workspace", str(workspace)]
+        self._make_storage()
+        for name, command in (("code-server", code), ("webserver", web), ("daemon", daemon)):
+            self._parts.append(self._run(name, command))
+
+    def wait_ready(self, sensor: str) -> None:
+        """Wait until the UI answers and the code location with `sensor` is loaded.
+
+        Raises:
+            DagsterStackError: A part ended, or it took too long.
+        """
+        deadline = time.monotonic() + READY_S
+        while sensor not in (seen := self._look()):
+            self.check()
+            if time.monotonic() > deadline:
+                tails = "\n".join(part.tail() for part in self._parts)
+                raise DagsterStackError(f"Dagster was not ready within {READY_S} s, last seen: {seen}\n{tails}")
+            time.sleep(_POLL_S)
+
+    def start_sensor(self, sensor: str) -> None:
+        """Turn a sensor on; it stays on over restarts.
+
+        Raises:
+            DagsterStackError: It can't be turned on.
+        """
+        selector = {"repositoryLocationName": LOCATION, "repositoryName": REPOSITORY, "sensorName": sensor}
+        answer = self.ask(_START_SENSOR, {"sensor": selector})
+        done = (answer.get("data") or {}).get("startSensor") or {}
+        if (done.get("sensorState") or {}).get("status") != "RUNNING":
+            raise DagsterStackError(f"the sensor {sensor} can't be turned on: {json.dumps(answer)}")
+
+    def check(self) -> None:
+        """Nothing, if all parts are running.
+
+        Raises:
+            DagsterStackError: One has ended.
+        """
+        for part in self._parts:
+            if (code := part.exit_code) is not None:
+                raise DagsterStackError(f"Dagster's {part.name} ended with code {code}; {part.tail()}")
+
+    def stop(self) -> None:
+        """End all parts, runs included, and wait until nothing is left. Twice is no error."""
+        for part in self._parts:
+            part.begin_stop()
+        for part in self._parts:
+            part.stop()
+        self._parts.clear()
+
+    def _make_storage(self) -> None:
+        """Create Dagster's SQLite files: else all three parts do it at once, and now and then one of them fails."""
+        import dagster as dg
+
+        with dg.DagsterInstance.from_config(str(self.home)) as instance:
+            instance.get_runs_count()
+            instance.all_instigator_state()
+
+    def _run(self, name: str, command: list[str]) -> ProcessGroup:
+        program = Path(sysconfig.get_path("scripts")) / command[0]
+        env = {
+            **os.environ,
+            **self._environment,
+            "DAGSTER_HOME": str(self.home),
+            "DAGSTER_DISABLE_TELEMETRY": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        log_path = self.home / f"{name}.log"
+        return ProcessGroup(name, [str(program), *command[1:]], log_path=log_path, cwd=self.home, env=env)
+
+    def _look(self) -> str:
+        """Names of the sensors that are loaded, or what is in the way."""
+        try:
+            answer = self.ask(_SENSORS, {})
+        except (OSError, ValueError) as error:
+            return f"the webserver does not answer yet ({error})"
+        return json.dumps(answer)
+
+    def ask(self, query: str, variables: Mapping[str, object]) -> dict[str, Any]:
+        """The webserver's answer to a GraphQL query.
+
+        Raises:
+            OSError: It does not answer.
+        """
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            f"{self.url}/graphql", body, {"Content-Type": "application/json"}
+        )
+        with _DIRECT.open(request, timeout=30) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Past any proxy of the environment: it is loopback."""
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()

@@ -1,0 +1,1 @@
+"""Tests of the Dagster layer, through Dagster's own entry points."""

@@ -1,0 +1,80 @@
+"""The code location loads anywhere, without settings, and without a word to S3."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from s3_assets.dagster.definitions import build_definitions
+from s3_assets.errors import SettingsError
+
+ROOT = Path(__file__).parents[2]
+BARE = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+
+
+def test_definitions_validate_with_no_environment_set(tmp_path: Path) -> None:
+    """As CI and a fresh checkout do."""
+    dagster = Path(sys.executable).with_name("dagster")
+    command = [dagster, "definitions", "validate", "-w", ROOT / "workspace.yaml"]
+    environment = {**BARE, "DAGSTER_HOME": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "Validation successful for code location s3_assets" in done.stdout + done.stderr
+
+
+def test_loading_definitions_makes_no_connection(tmp_path: Path) -> None:
+    """A process in which every socket is refused loads them, with all settings given."""
+    program = (
+        "import socket\n"
+        "def refuse(*arguments): raise SystemExit('a connection was made while definitions loaded')\n"
+        "socket.socket.connect = refuse\n"
+        "import s3_assets.dagster.definitions as d\n"
+        "print(sorted(key.to_user_string() for key in d.defs.resolve_asset_graph().get_all_asset_keys()))\n"
+    )
+    environment = {
+        **BARE,
+        "S3_ASSETS_SOURCE": "s3://nowhere/source/",
+        "S3_ASSETS_TARGET": "s3://nowhere/target/",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+    }
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout.strip()) == (0, "['hourly_gzip', 'source_csv']"), done.stderr
+
+
+def test_a_bad_start_date_is_named_when_definitions_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one setting that loading needs."""
+    monkeypatch.setenv("S3_ASSETS_START_DATE", "tomorrow")
+    with pytest.raises(SettingsError, match="S3_ASSETS_START_DATE: found 'tomorrow'"):
+        build_definitions()
+
+
+def test_the_launchpad_shows_where_settings_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables by name, with their meaning; never a value of them."""
+    monkeypatch.setenv("S3_ASSETS_SOURCE", "s3://secret-name/source/")
+    definitions = build_definitions()
+    resource = (definitions.resources or {})["pipeline"]
+    assert isinstance(resource.source, dg.EnvVar)
+    assert resource.source.env_var_name == "S3_ASSETS_SOURCE"
+    schema = type(resource).to_config_schema().as_field()
+    assert all(field.description for field in schema.config_type.fields.values())
+
+
+def test_hours_start_at_the_setting_and_end_with_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Partial hours appear during the hour."""
+    from datetime import UTC, datetime
+
+    from s3_assets.hour_file.keys import label_of
+
+    monkeypatch.setenv("S3_ASSETS_START_DATE", "2026-01-01")
+    asset = build_definitions().resolve_assets_def("hourly_gzip")
+    assert isinstance(asset.partitions_def, dg.MultiPartitionsDefinition)
+    hours = asset.partitions_def.get_partitions_def_for_dimension("hour").get_partition_keys()
+    before = label_of(datetime.now(UTC))
+    assert hours[0] == "2026-01-01-00:00"
+    assert hours[-1] in {before, label_of(datetime.now(UTC))}

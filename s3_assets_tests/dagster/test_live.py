@@ -1,0 +1,92 @@
+"""The whole deployment as it runs: SeaweedFS, code server, webserver, daemon; a late file, and nothing left over."""
+
+from __future__ import annotations
+
+import gzip
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from s3_assets.demo.live import LiveDemo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LAUNCH = """
+mutation ($backfill: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $backfill) {
+  ... on LaunchBackfillSuccess { backfillId }
+} }
+"""
+BACKFILL = """
+query ($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill {
+  status runs(limit: 50) { status }
+  assetBackfillData { assetBackfillStatuses { ... on AssetPartitionsStatusCounts {
+    numPartitionsTargeted numPartitionsMaterialized numPartitionsFailed
+  } } }
+} } }
+"""
+EVENT = "customer_new_customer_event"
+SEVEN, EIGHT = (f"target/{EVENT}/2021-09-01/{hour}.csv.gz" for hour in ("07", "08"))
+BOUND_S = 150
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_late_files_and_backfills_go_through_the_daemon(tmp_path: Path) -> None:
+    """Nobody asks for the late file's hour, and 08 keeps its ETag.
+
+    A backfill of a day is one run, green also where hours have no sources, and rewrites nothing. All processes end
+    with the demo.
+    """
+    lines: list[str] = []
+    with LiveDemo(tmp_path, lines.append, clock=lambda: datetime.now(UTC), drop_s=10_000) as demo:
+        store = demo.bucket.store
+
+        def wait(what: str, condition: Callable[[], bool]) -> None:
+            until = time.monotonic() + BOUND_S
+            while not condition():
+                assert time.monotonic() < until, f"not within {BOUND_S} s: {what}\n" + "\n".join(lines)
+                demo.step()
+                time.sleep(0.5)
+
+        wait("the first hour files", lambda: store.head(SEVEN) is not None and store.head(EIGHT) is not None)
+        before = gzip.decompress(store.get(SEVEN).read())
+        eight = store.head(EIGHT)
+        header = before[: before.index(b"\n") + 1]
+        late = f"{EVENT}/2021-09-01/07_59_file_200.csv"
+        store.put(f"source/{late}", header + b"200" + b"," * header.count(b",") + b"\n", content_type="text/csv")
+        wait("the late row", lambda: gzip.decompress(store.get(SEVEN).read()) != before)
+        assert gzip.decompress(store.get(SEVEN).read()) == before + b"200" + b"," * header.count(b",") + b"\n"
+        assert store.head(EIGHT) == eight
+
+        keys = [f"{EVENT}|2021-09-01-{hour:02d}:00" for hour in range(24)]
+        asked = {"assetSelection": [{"path": ["hourly_gzip"]}], "partitionNames": keys, "fromFailure": False}
+        launched = demo.stack.ask(LAUNCH, {"backfill": asked})["data"]["launchPartitionBackfill"]
+
+        def backfill() -> dict[str, Any]:
+            answer = demo.stack.ask(BACKFILL, {"id": launched["backfillId"]})
+            return answer["data"]["partitionBackfillOrError"]
+
+        wait("the backfill", lambda: backfill()["status"] != "REQUESTED")
+        [counts] = backfill()["assetBackfillData"]["assetBackfillStatuses"]
+        assert backfill()["status"] == "COMPLETED_SUCCESS"
+        assert backfill()["runs"] == [{"status": "SUCCESS"}]
+        assert list(counts.values()) == [24, 24, 0]
+        assert store.head(EIGHT) == eight
+    assert _processes_under(tmp_path) == []
+
+
+def _processes_under(folder: Path) -> list[str]:
+    """Command lines of living processes that name `folder`, where the system shows them."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes().decode(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if str(folder) in words:
+            found.append(words)
+    return found

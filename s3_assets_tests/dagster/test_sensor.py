@@ -1,0 +1,139 @@
+"""`source_sensor`: what it asks for, and what it never asks for."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from s3_assets_tests.dagster.conftest import Location, asked_for
+from s3_assets_tests.deployment import FIVE_FILES, Deployment
+
+EVENT = "customer_new_customer_event"
+SEVEN, EIGHT = f"{EVENT}|2021-09-01-07:00", f"{EVENT}|2021-09-01-08:00"
+
+
+@pytest.fixture
+def five(deployment: Deployment) -> Deployment:
+    """The five files of the layout that the pipeline replaces."""
+    for key, data in FIVE_FILES.items():
+        deployment.drop(key, data)
+    return deployment
+
+
+def test_hours_that_differ_are_asked_for_newest_first_with_their_event(five: Deployment, location: Location) -> None:
+    """In one run; the event becomes a partition."""
+    result = location.tick()
+    assert asked_for(result) == [EIGHT, SEVEN]
+    assert len(result.run_requests or ()) == 1
+    assert location.instance.get_dynamic_partitions("event") == [EVENT]
+    assert all(request.run_key is None for request in result.run_requests or ())
+    assert result.cursor is None
+
+
+def test_once_made_right_nothing_is_asked_for(five: Deployment, location: Location) -> None:
+    """And the tick says so in words."""
+    location.tick_and_launch()
+    result = location.tick()
+    assert asked_for(result) == []
+    assert "5 source objects in 2 hours; every hour is right" in _said(result)
+
+
+def test_a_late_file_asks_for_its_hour_alone(five: Deployment, location: Location) -> None:
+    """07 gets its row, 08 is not touched."""
+    location.tick_and_launch()
+    eight = five.etag(f"{EVENT}/2021-09-01/08.csv.gz")
+    five.drop(f"{EVENT}/2021-09-01/07_59_file_200.csv", b"id,name\n200,z\n")
+    assert asked_for(location.tick_and_launch()) == [SEVEN]
+    assert five.hour_file(f"{EVENT}/2021-09-01/07.csv.gz").endswith(b"126,d\n200,z\n")
+    assert five.etag(f"{EVENT}/2021-09-01/08.csv.gz") == eight
+
+
+def test_rewritten_gone_and_restored_sources_are_seen(five: Deployment, location: Location) -> None:
+    """A, B in its place, gone, A again: each is a change of the set, although Dagster never forgets a run key."""
+    key = f"{EVENT}/2021-09-01/08_15_file_127.csv"
+    location.tick_and_launch()
+    five.drop(key, b"id,name\n127,E\n")
+    assert asked_for(location.tick_and_launch()) == [EIGHT]
+    assert five.hour_file(f"{EVENT}/2021-09-01/08.csv.gz") == b"id,name\n127,E\n"
+    five.store.delete(f"source/{key}")
+    assert asked_for(location.tick_and_launch()) == []
+    five.drop(key, FIVE_FILES[key])
+    assert asked_for(location.tick_and_launch()) == [EIGHT]
+    assert five.hour_file(f"{EVENT}/2021-09-01/08.csv.gz") == b"id,name\n127,e\n"
+
+
+def test_a_lost_instance_costs_a_look_and_rewrites_nothing(five: Deployment, location: Location) -> None:
+    """All state that matters is on S3."""
+    location.tick_and_launch()
+    before = [five.etag(f"{EVENT}/2021-09-01/{hour}.csv.gz") for hour in ("07", "08")]
+    with dg.DagsterInstance.ephemeral() as fresh:
+        again = Location(fresh, location.definitions)
+        assert sorted(asked_for(again.tick_and_launch())) == [SEVEN, EIGHT]
+        assert asked_for(again.tick()) == []
+    assert [five.etag(f"{EVENT}/2021-09-01/{hour}.csv.gz") for hour in ("07", "08")] == before
+
+
+def test_hours_of_live_runs_are_not_asked_for_twice(five: Deployment, location: Location) -> None:
+    """A run under way holds its hours, by its config or by its partition."""
+    job = location.definitions.resolve_job_def("hourly_gzip_job")
+    config = {"ops": {"hourly_gzip": {"config": {"partition_keys": [SEVEN]}}}}
+    location.instance.create_run_for_job(job, run_config=config, status=dg.DagsterRunStatus.STARTED)
+    result = location.tick()
+    assert asked_for(result) == [EIGHT]
+    location.instance.create_run_for_job(job, tags={"dagster/partition": EIGHT}, status=dg.DagsterRunStatus.STARTED)
+    result = location.tick()
+    assert asked_for(result) == []
+    assert "2 under way" in _said(result)
+
+
+def test_a_failed_hour_rests_and_is_asked_for_again_without_any_change(
+    five: Deployment, location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not asked for at once, and not never."""
+    five.store.put(f"target/{EVENT}/2021-09-01/07.csv.gz", b"foreign")
+    location.tick_and_launch()
+    result = location.tick()
+    assert asked_for(result) == []
+    assert "1 hours differ; 1 rest after failing" in _said(result)
+    from datetime import timedelta
+
+    monkeypatch.setattr("s3_assets.dagster.requests.FIRST_PAUSE", timedelta(0))
+    assert asked_for(location.tick()) == [SEVEN]
+
+
+def test_keys_that_do_not_parse_are_counted_and_never_stop_a_tick(five: Deployment, location: Location) -> None:
+    """Every kind that the grammar refuses."""
+    for key in ("25_61_x.csv", "readme.txt", "07_61_x.csv"):
+        five.drop(f"{EVENT}/2021-09-01/{key}", b"a\n1\n")
+    five.drop(f"{EVENT}/2021-09-31/07_00_x.csv", b"a\n1\n")
+    five.drop(f"{EVENT}/2020-01-01/07_00_x.csv", b"a\n1\n")
+    five.drop(f"{EVENT}/2999-01-01/07_00_x.csv", b"a\n1\n")
+    five.drop(f"{EVENT}/2021-09-02/", b"")
+    location.tick_and_launch()
+    said = _said(location.tick())
+    assert "7 keys not taken in" in said
+    assert "5 source objects in 2 hours" in said
+
+
+def test_an_event_whose_name_no_partition_key_may_have_is_escaped(deployment: Deployment, location: Location) -> None:
+    """`|` joins the dimensions of a key; the hour file's own key is not escaped."""
+    deployment.drop("a|b/2021-09-01/07_00_x.csv", b"a\n1\n")
+    assert asked_for(location.tick_and_launch()) == ["a%7Cb|2021-09-01-07:00"]
+    assert deployment.hour_file("a|b/2021-09-01/07.csv.gz") == b"a\n1\n"
+    assert asked_for(location.tick()) == []
+
+
+def test_a_failed_listing_is_an_error_not_an_empty_source(
+    five: Deployment, location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tick fails, with words; nothing is concluded from it."""
+    location.tick_and_launch()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    with pytest.raises(dg.Failure, match="check the credentials") as raised:
+        location.tick()
+    assert "wrong" not in str(raised.value.description)
+
+
+def _said(result: dg.SensorResult) -> str:
+    assert isinstance(result.skip_reason, dg.SkipReason)
+    return str(result.skip_reason.skip_message)
