@@ -89,8 +89,8 @@ def agree(
             votes[names[source.header]] += 1
     anchor = max(votes, key=votes.__getitem__)  # the first of equals: a Counter keeps the order of insertion
     bound = [names[s.header] for s in speaking if s.bound and s.header is not None]
-    if on_change == "union":  # rows that must stay and can't be matched by name leave no choice either
-        bound = [own for own in bound if _names_one_twice(own)]
+    if on_change == "union":  # what can't be matched by name stands alone: rows that must stay decide who gives way
+        bound = [own for own in bound if _names_one_twice(own)] or (bound if _names_one_twice(anchor) else [])
     anchor = bound[0] if bound else anchor
     union: list[bytes] = []
     header: bytes | None = None

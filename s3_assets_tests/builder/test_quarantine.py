@@ -1,0 +1,162 @@
+"""Bad sources: what is said, what is kept, and that they are taken in when their content changes."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import pytest
+
+from s3_assets.hour_file.plan import Verdict
+from s3_assets.hour_file.policy import EventPolicy
+from s3_assets.hour_file.rows import MAX_ROW_BYTES
+
+GOOD = b"id,name\n1,ann\n2,bob\n"
+
+
+def bomb() -> bytes:
+    """A small gzip of 200 MiB."""
+    squeezed = zlib.compressobj(9, zlib.DEFLATED, 31)
+    million = b"1,aaaaaaaaaaaa\n" * 70_000
+    return squeezed.compress(b"id,name\n") + b"".join(squeezed.compress(million) for _ in range(200)) + squeezed.flush()
+
+
+PACKED = gzip.compress(b"id,name\n3,cid\n" * 20, mtime=0)
+BAD = {
+    "unclosed quote": b'id,name\n3,cid\n4,"dan\n',
+    "unclosed quote in the header": b'id,"name\n3,cid\n',
+    "damaged gzip": PACKED[:-5],
+    "damaged gzip, a bit": PACKED[:30] + bytes([PACKED[30] ^ 4]) + PACKED[31:],
+    "damaged gzip, junk after": PACKED + b"junk",
+    "UTF-16": "id,name\n3,cid\n".encode("utf-16"),
+    "not text": "id,name\n3,cid\n".encode("utf-16-le"),
+    "line ends": b"id,name\r3,cid\r",
+    "columns": b"3,cid\n4,dan\n",
+    "columns, doubled": b"id,name,name\n3,cid,x\n",
+    "ragged row": b"name,id\nann,1,oops\n",
+}
+
+
+def reason_of(kind: str) -> str:
+    """As the ledger names it."""
+    return next(
+        name
+        for name in ("unclosed quote", "damaged gzip", "UTF-16", "not text", "line ends", "columns", "ragged row")
+        if kind.startswith(name)
+    )
+
+
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize("late", [False, True])
+def test_a_bad_source_never_fails_the_good_rows(bench, kind, late):
+    """Before and after it in the segment; it is named, left at the source, and not looked at again as it is."""
+    bench.put("07_00_a.csv", GOOD)
+    bench.put("07_10_z.csv", GOOD)
+    if late:
+        bench.build()
+    bench.put("07_05_bad.csv", BAD[kind])
+    bench.build()
+    assert bench.text() == GOOD + GOOD.partition(b"\n")[2]
+    assert bench.quarantined() == {"07_05_bad.csv": reason_of(kind)}
+    (bad,) = bench.ledger().quarantined
+    assert len(bad.detail) > 10
+    assert bad.size == len(BAD[kind])
+    assert bench.source.head("source/" + bad.key) is not None
+    writes = bench.writes()
+    assert bench.build().plan.verdict is Verdict.NOTHING
+    assert bench.writes() == writes
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_source_is_taken_in_when_its_content_changes(bench, kind):
+    """By itself; the hour file is then the one that it would have been."""
+    bench.put("07_00_a.csv", GOOD)
+    bench.put("07_05_bad.csv", BAD[kind])
+    bench.build()
+    bench.put("07_05_bad.csv", b"id,name\n3,cid\n")
+    bench.build()
+    assert bench.text() == GOOD + b"3,cid\n"
+    assert bench.quarantined() == {}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_good_source_that_is_rewritten_badly_leaves(bench, kind):
+    """Its old rows are no content of the source any more, and the others stand."""
+    bench.put("07_00_a.csv", GOOD)
+    bench.put("07_05_b.csv", b"id,name\n3,cid\n")
+    bench.put("07_10_z.csv", GOOD)
+    bench.build()
+    bench.put("07_05_b.csv", BAD[kind])
+    bench.build()
+    assert bench.text() == GOOD + GOOD.partition(b"\n")[2]
+    assert bench.quarantined() == {"07_05_b.csv": reason_of(kind)}
+
+
+def test_an_hour_of_bad_sources_is_an_empty_hour_file_that_names_them(bench):
+    """With and without headers; when they are gone it goes."""
+    bench.put("07_05_bad.csv", BAD["unclosed quote"])
+    bench.build()
+    assert bench.text() == b""
+    assert bench.quarantined() == {"07_05_bad.csv": "unclosed quote"}
+    bench.policy = EventPolicy(header=False)
+    bench.build()
+    assert bench.text() == b""
+    bench.delete("07_05_bad.csv")
+    assert bench.build().plan.verdict is Verdict.REMOVE
+    assert bench.target.head(bench.key()) is None
+    assert bench.build().plan.verdict is Verdict.EMPTY
+
+
+def test_a_bomb_is_refused(bench):
+    """Its neighbours stand."""
+    bench.put("07_00_a.csv", GOOD)
+    bench.put("07_05_bad.csv.gz", bomb())
+    bench.build()
+    assert bench.text() == GOOD
+    assert bench.quarantined() == {"07_05_bad.csv.gz": "decompression bomb"}
+
+
+def test_a_row_that_is_too_long_is_refused(bench):
+    """Where a quote is never closed in a large source, memory would end before the file does."""
+    bench.put("07_00_a.csv", GOOD)
+    bench.put("07_05_bad.csv", b'id,name\n3,"' + b"x" * (MAX_ROW_BYTES + 10) + b'"\n')
+    bench.build()
+    assert bench.text() == GOOD
+    assert bench.quarantined() == {"07_05_bad.csv": "row too long"}
+
+
+def test_a_row_of_just_the_limit_stands_wherever_it_begins(bench):
+    """The limit holds for the row, not for the pieces in which it is read back."""
+    row = b"3," + b"x" * (MAX_ROW_BYTES - 3) + b"\n"
+    bench.put("07_00_a.csv", GOOD + b"1,%b\n" % (b"y" * 900_000))
+    bench.put("07_05_long.csv.gz", gzip.compress(b"id,name\n" + row + b"4,dan\n"))
+    bench.put("07_06_other.csv", b"name,id,more\nann,1,2\n")
+    bench.build()
+    assert bench.quarantined() == {}
+    assert len(bench.text()) > MAX_ROW_BYTES
+    assert bench.ledger().rows == 6
+    bench.put("07_04_late.csv", b"zip,id\n1,9\n")
+    bench.build()
+    assert bench.quarantined() == {}
+    assert bench.ledger().rows == 7
+
+
+def test_rows_are_counted_where_they_could_be(bench):
+    """So that an operator sees how much is missing."""
+    bench.put("07_00_a.csv", GOOD)
+    bench.put("07_04_other.csv", BAD["columns"])
+    bench.put("07_05_bad.csv", BAD["unclosed quote"])
+    bench.build()
+    assert [bad.rows for bad in bench.ledger().quarantined] == [1, 1]
+    assert "line 1" not in bench.ledger().quarantined[0].detail
+    assert "header = false" in bench.ledger().quarantined[0].detail
+
+
+def test_many_bad_sources_among_many_good_ones(bench):
+    """All good rows are there, all bad ones are named."""
+    for number in range(60):
+        bad = number % 3 == 1
+        bench.put(f"07_00_file_{number}.csv", BAD["damaged gzip"] if bad else b"id,name\n%d,x\n" % number)
+    bench.build()
+    assert bench.text().split() == [b"id,name", *(b"%d,x" % number for number in range(60) if number % 3 != 1)]
+    assert len(bench.quarantined()) == 20

@@ -1,0 +1,1 @@
+"""The pure core: every codec and every decision, by property."""

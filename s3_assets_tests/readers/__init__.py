@@ -1,0 +1,1 @@
+"""Readers that owners use: each gets all rows of an hour file."""
