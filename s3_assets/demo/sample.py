@@ -331,9 +331,9 @@ def misplaced_drops() -> list[Drop]:
     """Keys that name no hour that is taken."""
     text = b"not for the pipeline\n"
     keys = {
-        f"{CUSTOMERS}/{CUSTOMER_DAY}/25_61_file_128.csv": "no such hour: 25",
+        f"{CUSTOMERS}/{CUSTOMER_DAY}/25_61_file_128.csv": "no such hour",
         f"{PAYMENTS}/readme.txt": "not of the form {event}/{date}/{HH}_{MM}_{name}.csv",
-        f"{PAYMENTS}/2021-02-30/07_00_file_1.csv": "no such date: '2021-02-30'",
+        f"{PAYMENTS}/2021-02-30/07_00_file_1.csv": "no such date",
         f"{PAYMENTS}/2199-01-01/00_00_file_1.csv": "an hour in the future",
         f"{PAYMENTS}/2019-12-31/23_00_file_1.csv": "an hour before the start date",
     }

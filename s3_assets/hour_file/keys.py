@@ -160,6 +160,8 @@ class KeyGrammar:
             self._refuse("a folder has no name")
         if _PLACEHOLDER.findall(name) != ["HH", "MM", "name"]:
             self._refuse("its file name needs {HH}, {MM} and {name}, in this order, once each")
+        if not re.search(r"\{MM\}[^0-9{]", name):
+            self._refuse("a character that is no digit must follow {MM}, or names would not sort by minute")
         self._hour_start = name[: name.index("{MM}")]
         expression = "".join(
             _CAPTURE[part] if index % 2 else re.escape(part)
@@ -177,7 +179,7 @@ class KeyGrammar:
         """The hour that a source key (relative to the source prefix) belongs to.
 
         Raises:
-            KeyGrammarError: It is no source key; the message says why, without the key.
+            KeyGrammarError: It is no source key; the message names the kind of reason only, so that it can be counted.
         """
         if key.endswith("/"):
             raise KeyGrammarError("a folder marker")
@@ -186,14 +188,11 @@ class KeyGrammar:
             msg = f"not of the form {self.source_pattern}"
             raise KeyGrammarError(msg)
         if not _is_date(match["date"]):
-            msg = f"no such date: {match['date']!r}"
-            raise KeyGrammarError(msg)
+            raise KeyGrammarError("no such date")
         if int(match["HH"]) > _MAX_HOUR:
-            msg = f"no such hour: {match['HH']}"
-            raise KeyGrammarError(msg)
+            raise KeyGrammarError("no such hour")
         if int(match["MM"]) > _MAX_MINUTE:
-            msg = f"no such minute: {match['MM']}"
-            raise KeyGrammarError(msg)
+            raise KeyGrammarError("no such minute")
         return Hour(match["event"], f"{match['date']}-{match['HH']}:00")
 
     def events_prefix(self) -> str:

@@ -145,7 +145,7 @@ def test_keys_that_are_no_sources_are_named(five: Deployment, call) -> None:
     assert code == 0
     assert "1 keys not taken in" in err
     assert "25_61_x.csv" in err
-    assert "no such hour: 25" in err
+    assert "no such hour" in err
 
 
 def test_drop_follows_the_source_behind_a_breaker(five: Deployment, call, tmp_path, monkeypatch) -> None:

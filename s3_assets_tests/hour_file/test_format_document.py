@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import itertools
 import json
+import platform
 import re
 import struct
 import zlib
@@ -192,8 +193,20 @@ def test_this_package_reads_the_example():
 
 
 def test_this_package_writes_the_example(built):
-    """These very bytes. If the compressor changed, the document's example must be made anew: it prints it."""
-    assert built.hex(" ") == example().hex(" ")
+    """The same ledger over the same rows; and on the platform it was made on, these very bytes.
+
+    If the pinned compressor changed, the document's example must be made anew: the failure prints it.
+    """
+    assert gzip.decompress(built) == gzip.decompress(example())
+    assert _without_sizes(parse(built)) == _without_sizes(parse(example()))
+    if platform.machine() == "x86_64":
+        assert built.hex(" ") == example().hex(" ")
+
+
+def _without_sizes(ledger):
+    """What of a ledger does not depend on how well a processor's own routines compress."""
+    segments = [[raw_length, crc, sources] for _, _, _, raw_length, crc, sources in ledger["segments"]]
+    return {**ledger, "segments": segments}
 
 
 def test_the_document_names_the_constants_of_the_code():
