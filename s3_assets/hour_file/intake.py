@@ -9,7 +9,6 @@ from s3_assets.hour_file.rows import (
     RowScanner,
     RowTooLongError,
     UnclosedQuoteError,
-    count_rows,
     first_row_end,
     without_quoted,
 )
@@ -65,7 +64,9 @@ class SourceRows:
             for chunk in plain_csv(self._chunks):
                 self.bytes_in += len(chunk)
                 yield from self._give(scanner.feed(chunk))
+                self.rows = scanner.rows - self._has_header * self._started
             yield from self._give(scanner.finish())
+            self.rows = scanner.rows - self._has_header * self._started
         except UndecodableError as error:
             raise UnusableSourceError(error.reason, str(error)) from error
         except UnclosedQuoteError as error:
@@ -83,5 +84,4 @@ class SourceRows:
             if self._has_header:
                 self.header, data = data[:end], data[end:]
         if data:
-            self.rows += count_rows(data)
             yield data

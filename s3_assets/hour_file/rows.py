@@ -17,7 +17,9 @@ MAX_ROW_BYTES = 16 * 1024 * 1024
 
 # A quoted field: its opening quote stands at the start of a field, a doubled quote is text (RFC 4180, 2.7).
 # Possessive, so that a field cut in the middle is never taken for a shorter, closed one.
-_QUOTED = re.compile(rb'(?<![^,\n])"(?>[^"]*(?:""[^"]*)*)("?)')
+# It begins with the quote itself and looks back after it: the engine then skips to quotes, 30 times as fast.
+_QUOTED = re.compile(rb'"(?<![^,\n]")(?>[^"]*(?:""[^"]*)*)("?)')
+_LOOKS = 3  # at as many last newlines, before every field is looked at
 _FIELD = re.compile(rb'("(?>[^"]*(?:""[^"]*)*)"[^,\n]*|[^,\n]*)(,|\n)')
 
 
@@ -33,22 +35,30 @@ class RaggedRowError(ValueError):
     """A row has more fields than its header: moved to other columns, they would stand under the wrong name."""
 
 
-def count_rows(data: bytes) -> int:
-    """Rows in whole rows, each ended by a newline."""
-    if b'"' not in data:
-        return data.count(b"\n")
-    return without_quoted(data).count(b"\n")
-
-
 def without_quoted(data: bytes) -> bytes:
     """The data with its quoted fields left out."""
     return _QUOTED.sub(b"", data)
 
 
-def whole_rows_end(data: bytes) -> int:
-    """Where the last whole row ends in data that starts at a row's start; 0 where there is none."""
+def whole_rows(data: bytes) -> tuple[int, int]:
+    """Where the last whole row ends in data that starts at a row's start, and how many rows that is."""
     if b'"' not in data:
-        return data.rfind(b"\n") + 1
+        end = data.rfind(b"\n") + 1
+        return end, data.count(b"\n", 0, end)
+    end = len(data)
+    for _ in range(_LOOKS):
+        end = data.rfind(b"\n", 0, end) + 1
+        # One quote for each quoted field; one that is still open reaches to the end and takes the newline with it.
+        outside = _QUOTED.sub(b'"', data[:end])
+        if outside.endswith(b"\n") or not end:
+            return end, outside.count(b"\n")
+        end -= 1
+    end = _end_before_open_quote(data)
+    return end, without_quoted(data[:end]).count(b"\n")
+
+
+def _end_before_open_quote(data: bytes) -> int:
+    """Where the last whole row ends; field by field, for data that ends in many newlines within quotes."""
     end = position = 0
     for field in _QUOTED.finditer(data):
         end = max(end, data.rfind(b"\n", position, field.start()) + 1)
@@ -60,6 +70,9 @@ def whole_rows_end(data: bytes) -> int:
 
 def first_row_end(data: bytes) -> int:
     """Where the first row ends in data that starts at a row's start; 0 where it is not whole."""
+    newline = data.find(b"\n")
+    if data.find(b'"', 0, newline if newline >= 0 else len(data)) < 0:
+        return newline + 1  # the usual case, and the regular expression would look at all of the data
     position = 0
     for field in _QUOTED.finditer(data):
         newline = data.find(b"\n", position, field.start())
@@ -72,11 +85,16 @@ def first_row_end(data: bytes) -> int:
 
 
 class RowScanner:
-    """Splits a stream of bytes into pieces of whole rows; how the stream is cut makes no difference to them."""
+    """Splits a stream of bytes into pieces of whole rows; how the stream is cut makes no difference to them.
+
+    Attributes:
+        rows: How many were given so far.
+    """
 
     def __init__(self, max_row_bytes: int = MAX_ROW_BYTES) -> None:
         """Start at a row's start, and take rows of at most `max_row_bytes`."""
         self._max_row_bytes = max_row_bytes
+        self.rows = 0
         self._rest = b""
         self._newline = b"\n"
 
@@ -90,7 +108,7 @@ class RowScanner:
         if len(data) > limit:
             return b"".join([self.feed(data[start : start + limit]) for start in range(0, len(data), limit)])
         data = self._rest + data if self._rest else data
-        end = whole_rows_end(data)
+        end, rows = whole_rows(data)
         self._rest = data[end:]
         # Neither the rest of before nor this piece is longer than the limit: only a row across both can be.
         if len(self._rest) > limit or (end and len(data) > limit and first_row_end(data) > limit):
@@ -98,6 +116,7 @@ class RowScanner:
             raise RowTooLongError(msg)
         if end:
             self._newline = b"\r\n" if data[end - 2 : end] == b"\r\n" else b"\n"
+        self.rows += rows
         return data[:end]
 
     def finish(self) -> bytes:
@@ -110,9 +129,10 @@ class RowScanner:
         if not rest:
             return b""
         row = rest + (b"\n" if rest.endswith(b"\r") else self._newline)
-        if whole_rows_end(row) != len(row):
+        if whole_rows(row) != (len(row), 1):
             msg = "a quoted field is never closed"
             raise UnclosedQuoteError(msg)
+        self.rows += 1
         return row
 
 

@@ -9,20 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_assets.hour_file import rows as rows_module
 from s3_assets.hour_file.rows import (
     MAX_ROW_BYTES,
     RaggedRowError,
     RowScanner,
     RowTooLongError,
     UnclosedQuoteError,
+    _end_before_open_quote,
     column_names,
-    count_rows,
     first_row_end,
     lay_rows,
     split_fields,
     unquote,
-    whole_rows_end,
+    whole_rows,
 )
 from s3_assets_tests.hour_file.examples import csv_rows, cut, rows_of
 
@@ -57,6 +56,13 @@ def fed(pieces: list[bytes]) -> bytes:
     return b"".join([*(scanner.feed(piece) for piece in pieces), scanner.finish()])
 
 
+def rows_in(data: bytes) -> int:
+    """How many rows are in whole rows."""
+    end, rows = whole_rows(data)
+    assert end == len(data)
+    return rows
+
+
 # --- boundaries ----------------------------------------------------------------------------------------------
 
 
@@ -65,8 +71,8 @@ def test_rows_end_where_python_says(rows):
     """Quotes, doubled quotes, quoted newlines, CRLF, stray quotes in unquoted fields, any bytes."""
     data = b"".join(rows)
     assert rows_by_us(data) == rows
-    assert count_rows(data) == len(rows) == len(rows_by_csv(data))
-    assert whole_rows_end(data) == len(data)
+    assert rows_in(data) == len(rows) == len(rows_by_csv(data))
+    assert whole_rows(data)[0] == len(data)
     assert [texts(row) for row in rows] == rows_by_csv(data)
 
 
@@ -74,11 +80,11 @@ def test_rows_end_where_python_says(rows):
 def test_rows_end_where_python_says_in_text_that_breaks_the_rules(text):
     """Text after a closing quote, quotes in the middle of a field: read as Python's reader does."""
     data = text + b"\n"
-    if whole_rows_end(data) != len(data):
+    if whole_rows(data)[0] != len(data):
         assert len(rows_by_csv(data)) == len(rows_by_csv(data + b"\n\n"))  # in a quoted field to the end
         return
     found = rows_by_us(data)
-    assert count_rows(data) == len(found)
+    assert rows_in(data) == len(found)
     assert [len(split_fields(row)) for row in found] == [len(row) for row in rows_by_csv(data)]
 
 
@@ -88,10 +94,10 @@ def test_the_cut_of_the_stream_makes_no_difference(data, rows):
     whole = b"".join(rows)
     scanner = RowScanner()
     given_ = [scanner.feed(piece) for piece in data.draw(cut(whole))]
-    assert all(whole_rows_end(piece) == len(piece) for piece in given_)
+    assert all(whole_rows(piece)[0] == len(piece) for piece in given_)
     assert scanner.finish() == b""
     assert b"".join(given_) == whole
-    assert sum(map(count_rows, given_)) == len(rows)
+    assert sum(map(rows_in, given_)) == len(rows)
 
 
 @given(st.data(), stray)
@@ -164,11 +170,19 @@ def test_memory_is_bounded_where_a_quote_is_never_closed():
     assert len(taken) <= MAX_ROW_BYTES / (1024 * 1024) + 1
 
 
+@given(st.text(alphabet='a,"\n', max_size=60).map(str.encode))
+def test_the_quick_look_at_the_last_newlines_agrees_with_reading_field_by_field(data):
+    """Whatever stands in quotes, newlines too; and the rows are those of the part that is whole."""
+    end, rows = whole_rows(data)
+    assert end == _end_before_open_quote(data)
+    assert rows == len(rows_by_us(data[:end]))
+
+
 def test_many_quotes_take_linear_time():
     """Four megabytes of nothing but quotes and newlines are scanned without backtracking."""
     data = b'"' * 2_000_000 + b'"\n"' * 600_000
-    assert rows_module.whole_rows_end(data) >= 0
-    assert count_rows(b'"","a""b"\n' * 300_000) == 300_000
+    assert whole_rows(data)[0] >= 0
+    assert rows_in(b'"","a""b"\n' * 300_000) == 300_000
 
 
 # --- fields --------------------------------------------------------------------------------------------------
