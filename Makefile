@@ -34,7 +34,7 @@ lint: $(FULL) ## Ruff (rules and format) and mypy
 	$(BIN)/mypy
 
 screenshots: $(FULL) ## Run the demo and take the screenshots in docs/images (needs Chromium)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[docs]'
+	@$(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python -c constraints.txt -e '.[docs]'
 	$(BIN)/python docs/take_screenshots.py
 
 format: $(FULL) ## Format the code and mend what ruff can mend
@@ -58,7 +58,7 @@ $(BIN)/python:
 # pip's configuration, so it may not know where this machine gets its packages from).
 define pip-install
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv \
-	  && $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(1)]' \
+	  && $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python -c constraints.txt -e '.[$(1)]' \
 	  || { echo "uv did not do it: once more with pip" >&2; \
 	       $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(1)]'; }
 endef
