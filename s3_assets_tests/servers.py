@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from s3_assets.demo.seaweedfs import (
     REGION,
+    START_S,
     EmbeddedS3,
-    GuardedProcess,
     free_port_pairs,
     http_answers,
     make_client,
 )
+from s3_assets.demo.supervise import ProcessGroup
 from s3_assets.store.s3 import S3Store
 
 if TYPE_CHECKING:
@@ -110,15 +111,15 @@ class SubprocessServer:
             "moto": ["-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         }
         self._command = [sys.executable, *arguments[name]]
-        self._process: GuardedProcess | None = None
+        self._process: ProcessGroup | None = None
 
     def __enter__(self) -> Server:
         self._folder.mkdir(parents=True, exist_ok=True)
         env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         log_path = self._folder / f"{self._name}.log"
-        self._process = GuardedProcess(self._command, log_path=log_path, cwd=self._folder, env=env)
+        self._process = ProcessGroup(self._name, self._command, log_path=log_path, cwd=self._folder, env=env)
         try:
-            self._process.wait_until(lambda: http_answers(self._url))
+            self._process.wait_until(lambda: http_answers(self._url), timeout_s=START_S)
         except BaseException:
             self._process.stop()
             raise

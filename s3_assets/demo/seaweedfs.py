@@ -12,19 +12,15 @@ import random
 import secrets
 import shutil
 import socket
-import subprocess
-import sys
 import sysconfig
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from s3_assets.errors import S3AssetsError
+from s3_assets.demo.supervise import ProcessGroup, ServerStartError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from mypy_boto3_s3 import S3Client
@@ -32,11 +28,6 @@ if TYPE_CHECKING:
 REGION = "us-east-1"
 START_S = 60
 """Longest wait for a server to answer, in seconds; it takes about one."""
-
-STOP_S = 15
-"""Longest wait for a server to end by itself, in seconds."""
-
-LOG_TAIL_LINES = 15
 
 _TRIES = 3
 _POLL_S = 0.05
@@ -47,92 +38,6 @@ _TWIN = 10_000
 _SOCKETS = "/tmp"  # noqa: S108 - fixed in SeaweedFS
 
 _PORTS = ("master", "volume", "filer", "s3", "admin")
-
-_GUARD = """
-import os, signal, subprocess, sys, threading
-child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
-print(child.pid, flush=True)
-def follow():
-    code = child.wait()
-    os._exit(code if code >= 0 else 128 - code)
-threading.Thread(target=follow, daemon=True).start()
-def end(*_):
-    child.terminate()
-    try:
-        child.wait(10)
-    except subprocess.TimeoutExpired:
-        child.kill()
-    os._exit(0)
-signal.signal(signal.SIGTERM, end)
-sys.stdin.buffer.read()
-end()
-"""
-"""Runs a command until its own stdin ends: the pipe breaks also when our process is killed, on every system."""
-
-
-class ServerStartError(S3AssetsError):
-    """A server of the demo or the tests did not start; the message has the tail of its log."""
-
-    hint = "look at the whole log; a port may be taken, the disk full, or another server may use the folder"
-
-
-class GuardedProcess:
-    """A command that never outlives this process.
-
-    Attributes:
-        log_path: Where its output goes.
-        pid: Its process id.
-    """
-
-    def __init__(self, command: Sequence[str], *, log_path: Path, cwd: Path, env: Mapping[str, str]) -> None:
-        """Start `command`, appending its output to `log_path`."""
-        self.log_path = log_path
-        self._name = Path(command[0]).name
-        with log_path.open("ab") as log:
-            self._guard = subprocess.Popen(
-                [sys.executable, "-I", "-c", _GUARD, *command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd=cwd,
-                env=dict(env),
-                start_new_session=True,  # Ctrl-C is for us; we end it
-            )
-
-        assert self._guard.stdout is not None  # noqa: S101 - for the type checker
-        line = self._guard.stdout.readline()
-        self.pid = int(line) if line.strip() else self._guard.pid
-
-    def wait_until(self, ready: Callable[[], bool], *, timeout_s: float = START_S) -> None:
-        """Wait until `ready`, but not longer than the process lives.
-
-        Raises:
-            ServerStartError: It ended, or was not ready within `timeout_s`.
-        """
-        deadline = time.monotonic() + timeout_s
-        while not ready():
-            try:
-                code = self._guard.wait(timeout=_POLL_S)
-            except subprocess.TimeoutExpired:
-                if time.monotonic() < deadline:
-                    continue
-                raise ServerStartError(f"{self._name} did not answer within {timeout_s} s; {self._tail()}") from None
-            raise ServerStartError(f"{self._name} ended with code {code}; {self._tail()}")
-
-    def stop(self) -> None:
-        """End it: SIGTERM, and after a while SIGKILL. Twice is no error."""
-        for stream in (self._guard.stdin, self._guard.stdout):
-            if stream is not None:
-                stream.close()
-        try:
-            self._guard.wait(timeout=STOP_S)
-        except subprocess.TimeoutExpired:
-            self._guard.kill()
-            self._guard.wait()
-
-    def _tail(self) -> str:
-        lines = self.log_path.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
-        return "\n  ".join([f"the end of {self.log_path}:", *lines])
 
 
 class EmbeddedS3:
@@ -148,7 +53,7 @@ class EmbeddedS3:
         """Make the folder and the key; start with `start` or as a context manager."""
         self.data_dir = Path(data_dir).resolve()
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        self._process: GuardedProcess | None = None
+        self._process: ProcessGroup | None = None
         self._state_path = self.data_dir / "server.json"
         self._state: dict[str, Any] = self._load_state()
         self.access_key: str = self._state["access_key"]
@@ -190,11 +95,15 @@ class EmbeddedS3:
         weed = find_weed()
         for left in reversed(range(_TRIES)):  # a port may be taken between looking and binding
             self._choose_ports()
-            process = GuardedProcess(
-                self._command(weed), log_path=self.data_dir / "seaweedfs.log", cwd=self.data_dir, env=self._env()
+            process = ProcessGroup(
+                "SeaweedFS",
+                self._command(weed),
+                log_path=self.data_dir / "seaweedfs.log",
+                cwd=self.data_dir,
+                env=self._env(),
             )
             try:
-                process.wait_until(self._answers)
+                process.wait_until(self._answers, timeout_s=START_S)
             except ServerStartError:
                 process.stop()
                 if left == 0:

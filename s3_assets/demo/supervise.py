@@ -9,16 +9,21 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
+from s3_assets.errors import S3AssetsError
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 GRACE_S = 8
 """How long a group may take to end by itself, in seconds."""
 
 TAIL_LINES = 20
+
+_POLL_S = 0.05
 
 _GUARD = """
 import os, signal, subprocess, sys, threading, time
@@ -52,6 +57,12 @@ end(0)
 """Runs a command as a group, ends the group when its own stdin ends or when the command does."""
 
 
+class ServerStartError(S3AssetsError):
+    """A server of the demo or the tests did not start; the message has the tail of its log."""
+
+    hint = "look at the whole log; a port may be taken, the disk full, or another server may use the folder"
+
+
 class ProcessGroup:
     """A program that is running, with all that it starts.
 
@@ -79,6 +90,22 @@ class ProcessGroup:
     def exit_code(self) -> int | None:
         """None while it runs."""
         return self._guard.poll()
+
+    def wait_until(self, ready: Callable[[], bool], *, timeout_s: float) -> None:
+        """Wait until `ready`, but not longer than it runs.
+
+        Raises:
+            ServerStartError: It ended, or was not ready within `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not ready():
+            try:
+                code = self._guard.wait(timeout=_POLL_S)
+            except subprocess.TimeoutExpired:
+                if time.monotonic() < deadline:
+                    continue
+                raise ServerStartError(f"{self.name} did not answer within {timeout_s} s; {self.tail()}") from None
+            raise ServerStartError(f"{self.name} ended with code {code}; {self.tail()}")
 
     def begin_stop(self) -> None:
         """Ask it to end, and don't wait. Twice is no error."""

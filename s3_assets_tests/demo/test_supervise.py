@@ -9,7 +9,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from s3_assets.demo.supervise import ProcessGroup
+import pytest
+
+from s3_assets.demo.supervise import ProcessGroup, ServerStartError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,3 +99,21 @@ def test_a_group_does_not_outlive_a_killed_starter(tmp_path):
         os.kill(starter.pid, signal.SIGKILL)
         starter.wait()
     wait_until(lambda: not any(map(is_running, pids)))
+
+
+def test_it_tells_why_it_did_not_start(tmp_path):
+    """The error has the end of the log."""
+    command = [sys.executable, "-c", "import sys; print('no space left', file=sys.stderr); sys.exit(3)"]
+    group = ProcessGroup("it", command, log_path=tmp_path / "log", cwd=tmp_path, env={})
+    with pytest.raises(ServerStartError, match=r"(?s)code 3.*no space left") as caught:
+        group.wait_until(lambda: False, timeout_s=WAIT_S)
+    group.stop()
+    assert caught.value.hint
+
+
+def test_it_is_not_waited_for_for_ever(tmp_path):
+    """What never answers is given up."""
+    group = start(tmp_path)
+    with pytest.raises(ServerStartError, match="did not answer"):
+        group.wait_until(lambda: False, timeout_s=0.1)
+    group.stop()
