@@ -15,7 +15,7 @@ PINS := pyproject.toml setup.cfg constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint screenshots format clean
+.PHONY: help install demo test soak lint screenshots format clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -23,10 +23,13 @@ help: ## List the targets
 install: $(FULL) ## Make .venv with everything: runtime, demo, tests, linters
 
 demo: $(DEMO) ## Run the whole thing here: S3 server, data, Dagster (ONCE=1: check it and end)
-	$(BIN)/s3-assets demo $(if $(ONCE),--once)
+	$(BIN)/s3-assets demo $(if $(ONCE),--once) $(if $(DIRECTORY),--directory $(DIRECTORY))
 
 test: lint ## Lint, type-check and run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+soak: $(FULL) ## Try hard to lose or double a row: histories, kills, races (an hour; docs/guarantees.md)
+	S3_ASSETS_SOAK=1 $(BIN)/python -m pytest s3_assets_tests/soak -s $(PYTEST_ARGS)
 
 lint: $(FULL) ## Ruff (rules and format) and mypy
 	$(BIN)/ruff check

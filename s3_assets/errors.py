@@ -72,7 +72,7 @@ class WriteConflictError(StoreError):
 class AccessDeniedError(StoreError):
     """The credentials may not do this (401, 403)."""
 
-    hint = "check the credentials, the bucket policy and the least IAM policy in the docs"
+    hint = "check the credentials and what they and the bucket's policy allow"
 
 
 class BucketNotFoundError(StoreError):
@@ -107,7 +107,7 @@ class KeyGrammarError(S3AssetsError):
 class DamagedTargetError(S3AssetsError):
     """An hour file is not what its ledger says, or its ledger can't be read: it is left alone."""
 
-    hint = "look at it; `s3-assets sync --rebuild` makes it again from its sources"
+    hint = "look at it; `s3-assets sync --rebuild` makes it again from the sources that are still there"
 
     def __init__(self, key: str, detail: str) -> None:
         """Name the target's `key` and what is wrong with it."""
@@ -120,6 +120,17 @@ class ForeignTargetError(DamagedTargetError):
     """There is an object under the target key that this package did not write: it is left alone."""
 
     hint = "it may be someone's data: move it away, or `s3-assets sync --rebuild` to replace it"
+
+
+class NewerFormatError(DamagedTargetError):
+    """The hour file was written by a later version of this package: it is left alone, also by a rebuild."""
+
+    hint = "upgrade s3_assets"
+
+    def __init__(self, key: str, detail: str) -> None:
+        """Name the target's `key` and the version found."""
+        super().__init__(key, detail)
+        self.args = (f"target {key!r} can't be read: {detail}",)
 
 
 class AccountingError(S3AssetsError):

@@ -204,7 +204,7 @@ SETTINGS: Final = (
     Setting(
         name="source",
         meaning="Where producers drop their CSV objects. Read only.",
-        values="a bucket and a prefix that neither holds the target nor is in it",
+        values="s3://bucket/prefix/, neither holding the target nor in it",
         example="s3://my-raw-bucket/source/",
         read=_read_location,
         required=True,
@@ -212,7 +212,7 @@ SETTINGS: Final = (
     Setting(
         name="target",
         meaning="Where the hour files go: `{event}/{YYYY-MM-DD}/{HH}.csv.gz` below it.",
-        values="a bucket and a prefix that neither holds the source nor is in it",
+        values="s3://bucket/prefix/, neither holding the source nor in it",
         example="s3://my-hourly-bucket/target/",
         read=_read_location,
         required=True,

@@ -83,13 +83,13 @@ def check_in_passes(
     recorded: dict[Hour, str] = {}
     for part in in_passes(objects, late_share):
         drop(pipeline, part)
-        changed = changed_hours(observe(pipeline, scope), recorded, pipeline.policy)
+        changed = changed_hours(observe(pipeline, scope), recorded, recorded.keys(), pipeline.policy)
         assert set(changed) == {each.hour for each in part}
         for outcome in make_right(pipeline, changed):
             assert not isinstance(outcome, HourFailure), outcome
             assert outcome.plan.writes
             recorded[outcome.hour] = outcome.plan.fingerprint
-    assert changed_hours(observe(pipeline, scope), recorded, pipeline.policy) == []
+    assert changed_hours(observe(pipeline, scope), recorded, recorded.keys(), pipeline.policy) == []
     return check_targets(pipeline, objects, scope)
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import random
+import shlex
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from s3_assets.builder.assemble import assemble
@@ -20,6 +21,8 @@ from s3_assets.builder.target import Target, read_target
 from s3_assets.errors import (
     BreakerOpenError,
     ContendedError,
+    DamagedTargetError,
+    NewerFormatError,
     NotFoundError,
     PreconditionFailedError,
     WriteConflictError,
@@ -142,9 +145,10 @@ def plan_hour(pipeline: Pipeline, hour: Hour, seen: Seen, options: BuildOptions 
         DamagedTargetError: The hour file can't be read, and no rebuild was asked for.
     """
     target = seen.target
-    if target is not None and target.problem is not None and not options.rebuild:
-        raise target.problem
-    return make_plan(
+    problem = None if target is None else target.problem
+    if problem is not None and (not options.rebuild or isinstance(problem, NewerFormatError)):
+        raise _with_command(problem, hour)
+    plan = make_plan(
         hour,
         None if target is None else target.ledger,
         seen.sources,
@@ -152,6 +156,23 @@ def plan_hour(pipeline: Pipeline, hour: Hour, seen: Seen, options: BuildOptions 
         rebuild=options.rebuild,
         accept_vanished=options.accept_vanished,
     )
+    if problem is None or not plan.writes:
+        return plan
+    return replace(plan, reason=f"in place of a file that can't be read: {problem.detail}; {_count(plan)} to read")
+
+
+def _count(plan: Plan) -> str:
+    return f"{len(plan.read)} source{'' if len(plan.read) == 1 else 's'}"
+
+
+def _with_command(error: DamagedTargetError, hour: Hour) -> DamagedTargetError:
+    """The same error, with the command that mends this hour and no other."""
+    error.hint = error.hint.replace("s3-assets sync --rebuild", f"s3-assets sync --rebuild {_options_for(hour)}")
+    return error
+
+
+def _options_for(hour: Hour) -> str:
+    return f"--event {shlex.quote(hour.event)} --from {hour.label} --to {hour.label}"
 
 
 def build_hour(
@@ -188,13 +209,18 @@ def build_hour(
         seen = None
         plan = plan_hour(metered, hour, now_seen, options)
         if plan.verdict is Verdict.BREAKER:
-            raise BreakerOpenError(f"{hour}: {plan.reason}")
+            hint = (
+                f"if they were meant to go: `s3-assets sync --accept-vanished {_options_for(hour)}`, or raise the share"
+            )
+            raise BreakerOpenError(plan.reason, hint=hint)
         try:
             done = _carry_out(metered, plan, now_seen.target)
         except (SourceChangedError, NotFoundError, PreconditionFailedError, WriteConflictError) as error:
             logger.info("%s changed under the build, try %d: %s", hour, attempt, error)
             pauses.take()
             continue
+        except DamagedTargetError as error:
+            raise _with_command(error, hour) from error.__cause__
         return HourResult(
             plan=plan,
             ledger=done.ledger,

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from s3_assets.store.contract import Store
 
 
+MOST_COMPRESS_THREADS = 16
+"""Beyond it, the interpreter's own lock and memory cost more than cores give."""
+
+
+def _cores() -> int:
+    """Cores that this process may use, which in a container are fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Workers:
     """The threads of one process: some wait for the network, some compress, some look after an hour each.
 
@@ -28,7 +37,7 @@ class Workers:
     def __init__(self, *, fetch_threads: int = 16, hour_threads: int = 4, compress_threads: int | None = None) -> None:
         """Size the pools; one compressing thread per core by default (all codecs let go of the GIL)."""
         self.hour_threads = hour_threads
-        self.compress_threads = compress_threads or os.cpu_count() or 1
+        self.compress_threads = compress_threads or min(_cores(), MOST_COMPRESS_THREADS)
         self.fetch = ThreadPoolExecutor(fetch_threads, thread_name_prefix="fetch")
         self.compress = ThreadPoolExecutor(self.compress_threads, thread_name_prefix="compress")
         self.hours = ThreadPoolExecutor(hour_threads, thread_name_prefix="hour")

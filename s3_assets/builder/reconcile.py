@@ -42,11 +42,15 @@ class Scope:
         first_label: The first hour, `YYYY-MM-DD-HH:00`,
         last_label: and the last, included.
         events: Only these; None for all there are.
+        start_label: The first hour there can be, where that is not the first to look at,
+        now_label: and the last.
     """
 
     first_label: str
     last_label: str
     events: tuple[str, ...] | None = None
+    start_label: str | None = None
+    now_label: str | None = None
 
     def holds(self, hour: Hour) -> bool:
         """Whether `hour` is one of them."""
@@ -72,15 +76,24 @@ Outcome = HourResult | HourFailure
 PlanOutcome = Plan | HourFailure
 
 
-def observe(pipeline: Pipeline, scope: Scope) -> Listing:
+def observe(pipeline: Pipeline, scope: Scope, *, everything: bool = False) -> Listing:
     """The sources of all hours in `scope`, and what else was listed on the way.
+
+    With `everything`, the whole source prefix is listed, so that no key that belongs nowhere is missed; otherwise a
+    short range lists the folders of its dates only.
 
     Raises:
         StoreError: A listing failed: nothing is known then.
     """
-    sorter = Sorter(pipeline.grammar, first_label=scope.first_label, last_label=scope.last_label)
+    sorter = Sorter(
+        pipeline.grammar,
+        first_label=scope.first_label,
+        last_label=scope.last_label,
+        start_label=scope.start_label,
+        now_label=scope.now_label,
+    )
     listing = Listing()
-    prefixes = _prefixes(pipeline, scope)
+    prefixes = [pipeline.grammar.events_prefix()] if everything else _prefixes(pipeline, scope)
     for sources in pipeline.workers.fetch.map(lambda prefix: list(pipeline.list_sources(prefix)), prefixes):
         sorter.sort(sources, into=listing)
     return listing

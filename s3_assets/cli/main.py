@@ -24,7 +24,7 @@ EXIT_USAGE = 2
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="s3-assets")
-@click.option("-v", "--verbose", count=True, help="Say more on stderr: -v what happens, -vv everything.")
+@click.option("-v", "--verbose", count=True, help="Say more on stderr: -v what happens, -vv more.")
 def cli(verbose: int) -> None:
     """One right gzip per event and hour, from the CSV files that producers drop into S3.
 
@@ -32,14 +32,15 @@ def cli(verbose: int) -> None:
     credentials, region and endpoint are the standard AWS ones.
     """
     levels = [logging.WARNING, logging.INFO, logging.DEBUG]
-    logging.basicConfig(level=levels[min(verbose, 2)], format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("s3_assets").setLevel(levels[min(verbose, 2)])  # not botocore's: it logs credentials
 
 
 _rebuild = click.option(
     "--rebuild",
     is_flag=True,
     help="Read every source again and write new files, also in place of damaged or foreign ones. "
-    "Rows of sources that are gone are carried over.",
+    "Rows of sources that are gone are carried over, where the old file can be read.",
 )
 _accept_vanished = click.option(
     "--accept-vanished",
@@ -69,7 +70,7 @@ def sync(hours: Range, *, dry_run: bool, rebuild: bool, accept_vanished: bool, a
 @_accept_vanished
 @json_option
 def plan(hours: Range, *, rebuild: bool, accept_vanished: bool, as_json: bool) -> None:
-    """Say what `sync` would change, and why; write nothing."""
+    """Say what `sync` would change, and why; write nothing. Looks at ledgers and listings, not into the files."""
     from s3_assets.cli.sync import plan_hours
 
     sys.exit(plan_hours(hours, _options(rebuild=rebuild, accept_vanished=accept_vanished), as_json=as_json))
@@ -80,7 +81,7 @@ def plan(hours: Range, *, rebuild: bool, accept_vanished: bool, as_json: bool) -
 @click.argument("hour", type=HOUR)
 @json_option
 def show(event: str, hour: str, *, as_json: bool) -> None:
-    """Show the ledger of one hour file: its sources, where they are in it, and which are quarantined and why.
+    """Show the ledger of one hour file: its sources, which segment holds each, which are quarantined and why.
 
     HOUR is 2021-09-01-07:00 or 2021-09-01T07:00.
     """

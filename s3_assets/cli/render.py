@@ -17,9 +17,14 @@ def console() -> Console:
     return out
 
 
+def printable(text: str) -> str:
+    """Text with control characters spelled out: a key may hold any, and a terminal would obey them."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def plain(text: str) -> str:
-    """Text for a table's cell: control characters spelled out, nothing taken for markup."""
-    return escape("".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text))
+    """The same for a table's cell, where nothing is to be taken for markup."""
+    return escape(printable(text))
 
 
 def human_bytes(count: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,7 +32,8 @@ def show_hour(event: str, label: str, *, as_json: bool) -> int:
         uri = pipeline.target_uri(hour)
         target = read_target(pipeline.target, pipeline.target_key(hour), hour)
     if target is None:
-        click.echo(f"there is no hour file {uri}; `s3-assets plan --event {event} --from {label}` says why", err=True)
+        command = f"s3-assets plan --event {shlex.quote(event)} --from {label} --to {label}"
+        click.echo(f"there is no hour file {uri}; `{command}` says why", err=True)
         return 1
     if target.ledger is None:
         if target.problem is not None:
@@ -79,25 +81,29 @@ def _print(uri: str, target: Target, ledger: Ledger) -> None:
         ("hour file", uri),
         ("committed", f"{target.last_modified:%Y-%m-%d %H:%M:%S} UTC, ETag {target.etag}"),
         ("size", f"{human_bytes(target.size)}, {human_bytes(ledger.raw_length)} inflated"),
-        ("rows", f"{ledger.rows} of {len(ledger.held)} sources in {len(ledger.segments)} segments"),
-        ("columns", "none" if ledger.header is None else ledger.header.decode("utf-8", "backslashreplace").strip()),
+        ("rows", f"{ledger.rows:,}, of {len(ledger.held):,} sources, in {len(ledger.segments):,} segments"),
+        (
+            "columns",
+            "no header row" if ledger.header is None else ledger.header.decode("utf-8", "backslashreplace").strip(),
+        ),
         ("settings", ", ".join(f"{name}={value}" for name, value in ledger.settings.items())),
         ("fingerprint", ledger.fingerprint),
     ):
         facts.add_row(name, plain(value))
     out.print(facts)
-    sources = Table("source", "rows", "bytes", "ETag", "segment", "at byte", box=None, pad_edge=False)
-    for number, segment in enumerate(ledger.segments):
-        for source in segment.sources:
-            etag = source.etag if len(source.etag) <= 12 else source.etag[:12] + "…"  # noqa: PLR2004
-            sources.add_row(
-                plain(source.key), str(source.rows), str(source.size), etag, str(number), str(segment.offset)
-            )
-    out.print()
-    out.print(sources)
     if ledger.quarantined:
         bad = Table("quarantined", "reason", "what was found", box=None, pad_edge=False)
         for unusable in ledger.quarantined:
-            bad.add_row(plain(unusable.key), unusable.reason, plain(unusable.detail))
+            bad.add_row(plain(unusable.key), plain(unusable.reason), plain(unusable.detail))
         out.print()
         out.print(bad)
+    sources = Table("source", box=None, pad_edge=False)
+    for name in ("rows", "source bytes", "in segment"):
+        sources.add_column(name, justify="right")
+    sources.add_column("ETag")
+    for number, segment in enumerate(ledger.segments):
+        for source in segment.sources:
+            etag = source.etag if len(source.etag) <= 12 else source.etag[:12] + "…"  # noqa: PLR2004
+            sources.add_row(plain(source.key), f"{source.rows:,}", f"{source.size:,}", str(number), plain(etag))
+    out.print()
+    out.print(sources)

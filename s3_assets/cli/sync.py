@@ -6,67 +6,79 @@ import json
 import os
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from s3_assets.builder.reconcile import HourFailure, Scope, make_right, observe, plan_all, target_hours
-from s3_assets.cli.render import console, human_bytes, plain
+from s3_assets.builder.reconcile import (
+    HourFailure,
+    Scope,
+    make_right,
+    observe,
+    plan_all,
+    source_events,
+    target_hours,
+)
+from s3_assets.cli.render import console, human_bytes, plain, printable
 from s3_assets.errors import S3AssetsError
 from s3_assets.hour_file.keys import label_of
-from s3_assets.hour_file.plan import Plan, Verdict
+from s3_assets.hour_file.plan import Verdict
 from s3_assets.opening import open_pipeline
 from s3_assets.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from s3_assets.builder.build import BuildOptions, HourResult
     from s3_assets.builder.pipeline import Pipeline
     from s3_assets.cli.options import Range
     from s3_assets.hour_file.keys import Hour
+    from s3_assets.hour_file.plan import Plan
     from s3_assets.hour_file.sources import Listing
+
+
+T = TypeVar("T")
 
 
 def sync_hours(hours: Range, options: BuildOptions, *, as_json: bool) -> int:
     """Make the hours right; the exit code."""
     with _opened(hours) as (pipeline, found, listing):
-        results: list[HourResult] = []
-        failures: list[HourFailure] = []
-        for outcome in _with_progress("hours", make_right(pipeline, found, options), len(found)):
-            if isinstance(outcome, HourFailure):
-                failures.append(outcome)
-            else:
-                results.append(outcome)
-        results.sort(key=lambda result: result.hour)
-        failures.sort(key=lambda failure: failure.hour)
+        done, failures = _collect(make_right(pipeline, found, options), len(found), _result_json)
         if as_json:
-            _print_json([_result_json(result) for result in results], failures, listing)
+            _print_json(done, failures, listing)
         else:
-            _print_results(results, failures, listing)
+            _print_results(done, failures, listing)
     return 1 if failures else 0
 
 
 def plan_hours(hours: Range, options: BuildOptions, *, as_json: bool) -> int:
     """Say what would make the hours right; the exit code."""
     with _opened(hours) as (pipeline, found, listing):
-        plans: list[Plan] = []
-        failures: list[HourFailure] = []
-        for outcome in _with_progress("hours", plan_all(pipeline, found, options), len(found)):
-            if isinstance(outcome, HourFailure):
-                failures.append(outcome)
-            else:
-                plans.append(outcome)
-        plans.sort(key=lambda plan: plan.hour)
-        failures.sort(key=lambda failure: failure.hour)
+        plans, failures = _collect(plan_all(pipeline, found, options), len(found), _plan_json)
         if as_json:
-            _print_json([_plan_json(plan) for plan in plans], failures, listing)
+            _print_json(plans, failures, listing)
         else:
             _print_plans(plans, failures, listing)
-    return 1 if failures or any(plan.verdict is Verdict.BREAKER for plan in plans) else 0
+    return 1 if failures or any(plan["verdict"] == Verdict.BREAKER for plan in plans) else 0
+
+
+def _collect(
+    outcomes: Iterable[T | HourFailure], total: int, told: Callable[[T], dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[HourFailure]]:
+    """What is to be printed of each hour, and the failures, by event and hour; ledgers are let go of at once."""
+    done: list[dict[str, Any]] = []
+    failures: list[HourFailure] = []
+    for outcome in _with_progress("hours", outcomes, total):
+        if isinstance(outcome, HourFailure):
+            failures.append(outcome)
+        else:
+            done.append(told(outcome))
+    done.sort(key=lambda hour: (hour["event"], hour["hour"]))
+    failures.sort(key=lambda failure: failure.hour)
+    return done, failures
 
 
 # --- finding hours -----------------------------------------------------------------------------------------
@@ -79,7 +91,11 @@ def _opened(hours: Range) -> Iterator[tuple[Pipeline, list[Hour], Listing]]:
     start = f"{settings.start_date:%Y-%m-%d}-00:00"
     now = label_of(datetime.now(UTC))
     scope = Scope(
-        max(hours.first_label or start, start), min(hours.last_label or now, now), tuple(hours.events) or None
+        max(hours.first_label or start, start),
+        min(hours.last_label or now, now),
+        tuple(hours.events) or None,
+        start_label=start,
+        now_label=now,
     )
     with open_pipeline(settings) as pipeline:
         listing = observe(pipeline, scope)
@@ -87,7 +103,20 @@ def _opened(hours: Range) -> Iterator[tuple[Pipeline, list[Hour], Listing]]:
         dropping = [*settings.events.values(), settings.defaults]
         if any(policy.on_vanished == "drop" for policy in dropping):
             found |= {h for h in target_hours(pipeline, scope) if settings.policy(h.event).on_vanished == "drop"}
+        if not found and not listing.rejected:
+            _say_nothing_found(pipeline, hours)
+        listing.hours.clear()  # only its keys were needed, and there may be very many
         yield pipeline, sorted(found), listing
+
+
+def _say_nothing_found(pipeline: Pipeline, hours: Range) -> None:
+    """A mistyped prefix or event must not look like a job well done."""
+    there = source_events(pipeline)
+    click.echo(f"nothing found below {printable(pipeline.source_uri(''))} in this range", err=True)
+    missing = [event for event in hours.events if event not in there]
+    if missing:
+        names = ", ".join(printable(event) for event in there[:20]) or "none"
+        click.echo(f"no source of event {printable(', '.join(missing))}; there are: {names}", err=True)
 
 
 def _with_progress(what: str, outcomes: Iterable[Any], total: int) -> Iterator[Any]:
@@ -101,46 +130,51 @@ def _with_progress(what: str, outcomes: Iterable[Any], total: int) -> Iterator[A
 # --- saying ------------------------------------------------------------------------------------------------
 
 
-def _print_plans(plans: list[Plan], failures: list[HourFailure], listing: Listing) -> None:
-    due = [plan for plan in plans if plan.writes or plan.verdict is Verdict.BREAKER]
-    if due:
-        table = Table("event", "hour", "verdict", "read", "why", box=None, pad_edge=False)
-        for plan in due:
-            table.add_row(
-                plain(plan.hour.event),
-                plan.hour.label,
-                plan.verdict,
-                human_bytes(plan.bytes_to_read),
-                plain(plan.reason),
-            )
+def _print_plans(plans: list[dict[str, Any]], failures: list[HourFailure], listing: Listing) -> None:
+    writing = [plan for plan in plans if plan["writes"]]
+    held = [plan for plan in plans if plan["verdict"] == Verdict.BREAKER]
+    if writing or held:
+        table = Table("event", "hour", "verdict", box=None, pad_edge=False)
+        table.add_column("read", justify="right")
+        table.add_column("why")
+        for plan in sorted([*writing, *held], key=lambda plan: (plan["event"], plan["hour"])):
+            size = human_bytes(plan["bytes_to_read"])
+            table.add_row(plain(plan["event"]), plan["hour"], plan["verdict"], size, plain(plan["reason"]))
         console().print(table)
-    total = sum(plan.bytes_to_read for plan in due)
-    click.echo(f"{len(due)} of {len(plans) + len(failures)} hours would change; {human_bytes(total)} to read")
+    total = sum(plan["bytes_to_read"] for plan in writing)
+    click.echo(
+        f"{len(writing)} of {len(plans) + len(failures)} hours would change; {human_bytes(total)} to read"
+        + (f"; {len(held)} held by the breaker" if held else "")
+        + (f"; {len(failures)} failed" if failures else "")
+    )
     _print_end(failures, listing)
 
 
-def _print_results(results: list[HourResult], failures: list[HourFailure], listing: Listing) -> None:
-    written = [result for result in results if result.plan.writes]
+def _print_results(results: list[dict[str, Any]], failures: list[HourFailure], listing: Listing) -> None:
+    written = [result for result in results if result["writes"]]
     if written:
-        table = Table("event", "hour", "did", "sources", "rows", "bytes", "down", "up", "why", box=None, pad_edge=False)
+        table = Table("event", "hour", "did", box=None, pad_edge=False)
+        for name in ("sources", "rows", "bytes", "down", "up"):
+            table.add_column(name, justify="right")
+        table.add_column("why")
         for result in written:
-            down, up = _moved(result)
             table.add_row(
-                plain(result.hour.event),
-                result.hour.label,
-                result.plan.verdict,
-                str(len(result.sources)),
-                str(0 if result.ledger is None else result.ledger.rows),
-                human_bytes(result.size),
-                human_bytes(down),
-                human_bytes(up),
-                plain(result.plan.reason),
+                plain(result["event"]),
+                result["hour"],
+                result["verdict"],
+                f"{result['sources']:,}",
+                f"{result['rows']:,}",
+                human_bytes(result["size"]),
+                human_bytes(result["bytes_down"]),
+                human_bytes(result["bytes_up"]),
+                plain(result["reason"]),
             )
         console().print(table)
-    bad = sum(len(result.ledger.quarantined) for result in results if result.ledger is not None)
+    bad = sum(result["quarantined"] for result in results)
     click.echo(
         f"{len(results)} hours right: {len(written)} written, {len(results) - len(written)} as they were"
         + (f"; {bad} sources quarantined (see `s3-assets show EVENT HOUR`)" if bad else "")
+        + (f"; {len(failures)} failed" if failures else "")
     )
     _print_end(failures, listing)
 
@@ -155,7 +189,7 @@ def _print_end(failures: list[HourFailure], listing: Listing) -> None:
     if failures:
         click.echo(f"{len(failures)} hours failed:", err=True)
         for failure in failures:
-            click.echo(f"  {failure.hour}: {_error_text(failure)}", err=True)
+            click.echo(f"  {printable(str(failure.hour))}: {printable(_error_text(failure))}", err=True)
 
 
 def _error_text(failure: HourFailure) -> str:
@@ -183,6 +217,7 @@ def _plan_json(plan: Plan) -> dict[str, Any]:
         "event": plan.hour.event,
         "hour": plan.hour.label,
         "verdict": str(plan.verdict),
+        "writes": plan.writes,
         "reason": plan.reason,
         "bytes_to_read": plan.bytes_to_read,
         "fingerprint": plan.fingerprint,

@@ -11,7 +11,7 @@ from pydantic import Field
 from s3_assets.builder.build import BuildOptions, HourResult
 from s3_assets.builder.reconcile import HourFailure, make_right
 from s3_assets.dagster.checks import NO_QUARANTINED, no_quarantined_sources
-from s3_assets.dagster.internals import DATA_VERSION_TAG
+from s3_assets.dagster.internals import DATA_VERSION_TAG, tag_run
 from s3_assets.dagster.metadata import hour_metadata
 from s3_assets.dagster.partitions import event_hours
 from s3_assets.dagster.resources import PipelineResource
@@ -23,6 +23,12 @@ SOURCE_CSV = dg.AssetKey("source_csv")
 HOURLY_GZIP = dg.AssetKey("hourly_gzip")
 OP_NAME = "hourly_gzip"
 GROUP = "hour_files"
+
+FAILED_HOURS_TAG = "s3_assets/failed_hours"
+"""Tag of a run in which hours failed: their partition keys, one a line."""
+
+MOST_FAILED_NAMED = 200
+"""With more failed hours than this, a run names none, and all of its hours count as failed."""
 
 HOURS_PER_BACKFILL_RUN = 1000
 """Partitions of a backfill in one run: a run costs about 4 CPU-seconds whatever it does, an hour about 0.05."""
@@ -95,9 +101,12 @@ def hourly_gzip(start: date) -> dg.AssetsDefinition:
                     context.log.info("[%d/%d] %s: %s", count, len(hours), outcome.hour, outcome.plan.reason)
                     yield _materialization(outcome, hour_metadata(site, outcome))
         except SettingsError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from error
+            raise dg.Failure(description=str(error), allow_retries=False) from None
         yield no_quarantined_sources(context.instance, HOURLY_GZIP)
         if failures:
+            if len(failures) <= MOST_FAILED_NAMED:
+                keys = "\n".join(sorted(failure.hour.partition_key for failure in failures))
+                tag_run(context.instance, context.run.run_id, {FAILED_HOURS_TAG: keys})
             raise _failure(failures, len(hours))
 
     return hourly_gzip
@@ -106,6 +115,12 @@ def hourly_gzip(start: date) -> dg.AssetsDefinition:
 def _hours(context: dg.AssetExecutionContext, config: HoursConfig) -> list[Hour]:
     """The hours that the run is for."""
     keys = config.partition_keys
+    if keys and context.has_partition_key:
+        raise dg.Failure(
+            description=f"The run has a partition, {context.partition_key}, and names hours in its config: give one "
+            "or the other.",
+            allow_retries=False,
+        )
     if not keys and (context.has_partition_key or context.has_partition_key_range):
         keys = list(context.partition_keys)
     if not keys:

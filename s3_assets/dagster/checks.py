@@ -36,6 +36,6 @@ def no_quarantined_sources(instance: dg.DagsterInstance, asset: dg.AssetKey) -> 
         asset_key=asset,
         passed=not counts,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{sum(counts.values())} source objects in {len(counts)} hours" if counts else "none",
+        description=f"{sum(counts.values())} source objects quarantined, in {len(counts)} hours" if counts else "none",
         metadata={"sources": sum(counts.values()), "hours": dg.MetadataValue.table(records, schema)},
     )

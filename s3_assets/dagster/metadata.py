@@ -39,7 +39,7 @@ def hour_metadata(pipeline: Pipeline, result: HourResult) -> dict[str, Any]:
         metadata["newest_sources"] = _newest(result)
     metadata |= {
         "source_bytes": sum(source.size for source in result.sources),
-        "bytes_out": result.size,
+        "hour_file_bytes": result.size,
         "bytes_downloaded": sum(traffic.bytes_down for traffic in moved),
         "bytes_uploaded": sum(traffic.bytes_up for traffic in moved),
         "bytes_copied_on_server": sum(traffic.bytes_copied for traffic in moved),
@@ -67,7 +67,7 @@ def _of_ledger(ledger: Ledger, size: int) -> Mapping[str, Any]:
         if len({column.name for column in columns}) == len(columns):
             table["dagster/column_schema"] = dg.TableSchema(columns)
     ratio = {"compression_ratio": round(ledger.raw_length / size, 3)} if size else {}
-    return {**table, "raw_bytes": ledger.raw_length, **ratio}
+    return {**table, "plain_bytes": ledger.raw_length, **ratio}
 
 
 def _newest(result: HourResult) -> dg.TableMetadataValue:
@@ -80,22 +80,22 @@ def _newest(result: HourResult) -> dg.TableMetadataValue:
     records = [
         dg.TableRecord(
             {
+                "state": f"quarantined: {bad[source.key]}" if source.key in bad else changes.get(source.key, "held"),
                 "source": source.key.rpartition("/")[2],
-                "arrived": when.strftime("%Y-%m-%d %H:%M:%S"),
-                "bytes": source.size,
                 "rows": rows.get(source.key, 0),
-                "now": f"quarantined: {bad[source.key]}" if source.key in bad else changes.get(source.key, "held"),
+                "bytes": source.size,
+                "arrived": when.strftime("%m-%d %H:%M:%S"),
             }
         )
         for when, source in dated[:NEWEST_SOURCES]
     ]
     schema = dg.TableSchema(
         [
-            dg.TableColumn("source", "string"),
-            dg.TableColumn("arrived", "string", description="Last-Modified, UTC"),
-            dg.TableColumn("bytes", "int"),
+            dg.TableColumn("state", "string", description="what this materialization did with it"),
+            dg.TableColumn("source", "string", description="the file name; event and date are the partition's"),
             dg.TableColumn("rows", "int"),
-            dg.TableColumn("now", "string", description="what this materialization did with it"),
+            dg.TableColumn("bytes", "int", description="as stored at the source"),
+            dg.TableColumn("arrived", "string", description="Last-Modified: month-day and time, UTC"),
         ]
     )
     return dg.MetadataValue.table(records, schema)
@@ -103,8 +103,8 @@ def _newest(result: HourResult) -> dg.TableMetadataValue:
 
 def _quarantined(ledger: Ledger) -> dg.TableMetadataValue:
     records = [
-        dg.TableRecord({"source": bad.key, "reason": bad.reason, "detail": bad.detail})
+        dg.TableRecord({"reason": bad.reason, "source": bad.key.rpartition("/")[2], "detail": bad.detail})
         for bad in ledger.quarantined[:MOST_QUARANTINED]
     ]
-    columns = [dg.TableColumn(name, "string") for name in ("source", "reason", "detail")]
+    columns = [dg.TableColumn(name, "string") for name in ("reason", "source", "detail")]
     return dg.MetadataValue.table(records, dg.TableSchema(columns))

@@ -23,7 +23,7 @@ RUNS_PER_TICK = 10
 
 @dataclass(frozen=True, slots=True)
 class FailedRun:
-    """A run that failed, and the hours it was for. Those that it made right no longer differ."""
+    """A run that failed, and the hours that failed in it."""
 
     hours: Collection[Hour]
     ended: datetime

@@ -7,10 +7,12 @@ from typing import Any
 
 import boto3
 import dagster as dg
+from botocore.exceptions import BotoCoreError
 from dagster_aws.s3 import S3Resource
 from pydantic import Field
 
 from s3_assets.builder.pipeline import Pipeline
+from s3_assets.errors import SettingsError
 from s3_assets.opening import open_pipeline
 from s3_assets.settings import SETTINGS, Settings, load_settings
 
@@ -41,13 +43,16 @@ class PipelineResource(dg.ConfigurableResource[None]):
     @contextmanager
     def open(self, s3: S3Resource) -> Iterator[Pipeline]:
         """The pipeline over S3, with the credentials, region and endpoint of `s3`, or the environment's."""
-        session = boto3.Session(
-            aws_access_key_id=s3.aws_access_key_id,
-            aws_secret_access_key=s3.aws_secret_access_key,
-            aws_session_token=s3.aws_session_token,
-            region_name=s3.region_name,
-            profile_name=s3.profile_name,
-        )
+        try:
+            session = boto3.Session(
+                aws_access_key_id=s3.aws_access_key_id,
+                aws_secret_access_key=s3.aws_secret_access_key,
+                aws_session_token=s3.aws_session_token,
+                region_name=s3.region_name,
+                profile_name=s3.profile_name,
+            )
+        except BotoCoreError as error:
+            raise SettingsError([f"AWS: {error}"]) from error
         with open_pipeline(self.settings(), session=session, endpoint_url=s3.endpoint_url) as pipeline:
             yield pipeline
 

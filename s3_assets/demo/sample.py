@@ -334,8 +334,8 @@ def misplaced_drops() -> list[Drop]:
         f"{CUSTOMERS}/{CUSTOMER_DAY}/25_61_file_128.csv": "no such hour",
         f"{PAYMENTS}/readme.txt": "not of the form {event}/{date}/{HH}_{MM}_{name}.csv",
         f"{PAYMENTS}/2021-02-30/07_00_file_1.csv": "no such date",
-        f"{PAYMENTS}/2199-01-01/00_00_file_1.csv": "an hour in the future",
-        f"{PAYMENTS}/2019-12-31/23_00_file_1.csv": "an hour before the start date",
+        f"{PAYMENTS}/2199-01-01/00_00_file_1.csv": "in the future",
+        f"{PAYMENTS}/2019-12-31/23_00_file_1.csv": "before the start date",
     }
     return [Drop(key, text, None, (0, "", 0), reason=reason) for key, reason in keys.items()]
 

@@ -116,6 +116,8 @@ class DagsterStack:
 
     def start(self) -> None:
         """Start all parts, and don't wait for them."""
+        from s3_assets.dagster.internals import make_storage
+
         self.home.mkdir(parents=True, exist_ok=True)
         code_port, self._port = _free_ports(2)
         (self.home / "dagster.yaml").write_text(DAGSTER_YAML)
@@ -128,7 +130,7 @@ class DagsterStack:
         code += ["--module-name", self._module, "--attribute", "defs", "--location-name", LOCATION]
         web = ["dagster-webserver", "--workspace", str(workspace), "--host", "127.0.0.1", "--port", str(self._port)]
         daemon = ["dagster-daemon", "run", "--workspace", str(workspace)]
-        self._make_storage()
+        make_storage(self.home)
         for name, command in (("code-server", code), ("webserver", web), ("daemon", daemon)):
             self._parts.append(self._run(name, command))
 
@@ -175,14 +177,6 @@ class DagsterStack:
         for part in self._parts:
             part.stop()
         self._parts.clear()
-
-    def _make_storage(self) -> None:
-        """Create Dagster's SQLite files: else all three parts do it at once, and now and then one of them fails."""
-        import dagster as dg
-
-        with dg.DagsterInstance.from_config(str(self.home)) as instance:
-            instance.get_runs_count()
-            instance.all_instigator_state()
 
     def _run(self, name: str, command: list[str]) -> ProcessGroup:
         program = Path(sysconfig.get_path("scripts")) / command[0]

@@ -5,6 +5,7 @@ RFC 1952 for gzip: several members are one after another, zero padding after a m
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from isal import isal_zlib
@@ -23,6 +24,7 @@ _GZIP_WINDOW = 31
 _UTF8_BOM = b"\xef\xbb\xbf"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _LOOK_BYTES = 1024
+_SLICE_BYTES = 64 * 1024
 
 
 class UndecodableError(ValueError):
@@ -63,10 +65,18 @@ def _at_least(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
 def _plain(chunks: Iterator[bytes]) -> Iterator[bytes]:
     first = next(chunks, b"")
     if first.startswith(_GZIP_MAGIC):
-        yield from _gunzip(first, chunks)
+        slices = _slices(chain([first], chunks))
+        yield from _gunzip(next(slices), slices)
     else:
         yield first
         yield from chunks
+
+
+def _slices(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in small pieces: what is left after each of many tiny members is copied."""
+    for chunk in chunks:
+        for start in range(0, len(chunk), _SLICE_BYTES):
+            yield chunk[start : start + _SLICE_BYTES]
 
 
 def _gunzip(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from zlib_ng import zlib_ng
 
-from s3_assets.errors import DamagedTargetError, ForeignTargetError
+from s3_assets.errors import DamagedTargetError, ForeignTargetError, NewerFormatError
 from s3_assets.hour_file.keys import order_key
 from s3_assets.hour_file.segments import GZIP_HEADER, LAST_BLOCK, TRAILER_BYTES, combine_crc32, crc32, trailer
 from s3_assets.hour_file.sources import fingerprint
@@ -290,7 +290,7 @@ def read_footer(key: str, tail: bytes, size: int) -> Footer:
         raise DamagedTargetError(key, "its footer is damaged")
     if version != FORMAT_VERSION or flags:
         detail = f"its format is version {version}, flags {flags}; this s3_assets reads version {FORMAT_VERSION}"
-        raise DamagedTargetError(key, detail)
+        raise NewerFormatError(key, detail)
     footer = Footer(pieces, data_length, packed_length, text_length, digest)
     if (
         data_length + footer.ledger_length + FOOTER_BYTES != size

@@ -129,10 +129,16 @@ def make_plan(
     gone = [source for source in held.values() if source.key not in keys]
     if policy.on_vanished == "drop":
         actions += [Action(Change.VANISHED, s.key, s.size, "gone from the source: its rows go") for s in gone]
+    # Rows that could have stood, and did not beside the others, are gone for good: that stays to be seen.
+    lost = {
+        bad.key
+        for bad in known_bad.values()
+        if bad.key not in keys and not bad.alone and policy.on_vanished == "keep" and not rebuild
+    }
     actions += [
         Action(Change.FORGET, source.key, source.size, "quarantined, and gone from the source")
         for source in known_bad.values()
-        if source.key not in keys
+        if source.key not in keys and source.key not in lost
     ]
     to_read = {action.key for action in actions if action.change not in (Change.VANISHED, Change.FORGET)}
     if actions:
@@ -146,7 +152,9 @@ def make_plan(
         ]
     dropped = {action.key for action in actions if action.change is Change.VANISHED}
     stay = tuple(s for s in held.values() if s.key not in to_read and s.key not in dropped)
-    unusable = tuple(bad for bad in known_bad.values() if bad.key in keys and bad.key not in to_read)
+    unusable = tuple(
+        bad for bad in known_bad.values() if bad.key in lost or (bad.key in keys and bad.key not in to_read)
+    )
     verdict, reason = _judge(
         ledger,
         actions,

@@ -43,7 +43,7 @@ class EventPolicy:
         default=0.5,
         metadata=_meaning(
             "With `drop`: the largest share of the known sources, 0 to 1, that may vanish at once. With more, nothing "
-            "is written and one alert goes out. 1 lets all go."
+            "is written and the hour fails until somebody decides. 1 lets all go."
         ),
     )
     compression: Literal["default", "fast", "small"] = field(

@@ -138,7 +138,7 @@ def _misfit(own: Names, anchor: Names, on_change: str) -> str | None:
         return None
     if on_change == "quarantine":
         return f"its columns {_spell(own)} are not the hour's {_spell(anchor)}"
-    if not set(own) & set(anchor):
+    if not (set(own) & set(anchor)) - {b""}:
         return (
             f"its first line shares no column with the hour's header {_spell(anchor)}; "
             "if the event's files have no header line, set header = false"

@@ -94,11 +94,25 @@ class Listing:
 class Sorter:
     """Sorts listed objects into hours, and counts and names those that belong to none."""
 
-    def __init__(self, grammar: KeyGrammar, *, first_label: str, last_label: str) -> None:
-        """Take hours from `first_label` to `last_label`, both included (`YYYY-MM-DD-HH:00`)."""
+    def __init__(
+        self,
+        grammar: KeyGrammar,
+        *,
+        first_label: str,
+        last_label: str,
+        start_label: str | None = None,
+        now_label: str | None = None,
+    ) -> None:
+        """Take hours from `first_label` to `last_label`, both included (`YYYY-MM-DD-HH:00`).
+
+        What is older than `start_label` or newer than `now_label` belongs nowhere and is counted; they are the first
+        and the last label unless given. What lies between is somebody else's business, and passed over.
+        """
         self.grammar = grammar
         self.first_label = first_label
         self.last_label = last_label
+        self.start_label = first_label if start_label is None else start_label
+        self.now_label = last_label if now_label is None else now_label
 
     def sort(self, sources: Iterable[SourceObject], into: Listing | None = None) -> Listing:
         """Add `sources` to a listing, a new one by default."""
@@ -109,10 +123,10 @@ class Sorter:
             except KeyGrammarError as error:
                 listing.reject(source.key, str(error))
                 continue
-            if hour.label < self.first_label:
-                listing.reject(source.key, "an hour before the start date")
-            elif hour.label > self.last_label:
-                listing.reject(source.key, "an hour in the future")
-            else:
+            if hour.label < self.start_label:
+                listing.reject(source.key, "before the start date")
+            elif hour.label > self.now_label:
+                listing.reject(source.key, "in the future")
+            elif self.first_label <= hour.label <= self.last_label:
                 listing.hours.setdefault(hour, []).append(source)
         return listing

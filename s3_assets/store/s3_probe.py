@@ -67,7 +67,7 @@ class Findings:
     server: str = ""
 
     def line(self) -> str:
-        """All of it in one line, for the log and for `doctor`."""
+        """All of it in one line, for the log."""
         copies = "on the server" if self.copies_checked else "through this host"
         server = self.server or "unknown"
         return f"large targets: {self.commit} ({self.reason}); parts copied {copies}; server: {server}"

@@ -161,7 +161,8 @@ def test_no_value_is_lost_or_moved_when_sources_vanish(workers: Workers, on_sche
         assert held.keys() >= seen.keys() - now.keys()
         for name_ in seen.keys() - now.keys():
             assert held[name_] == seen[name_]
-        assert bench.quarantined().keys() <= now.keys()
+        lost = {name_: why for name_, why in bench.quarantined().items() if name_ not in now}
+        assert set(lost.values()) <= {"columns", "ragged row"}  # could have stood, went, and stays to be seen
         seen = held
         values = []
         for source in ledger.held:

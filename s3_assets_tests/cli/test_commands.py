@@ -103,7 +103,7 @@ def test_show_prints_the_ledger_with_quarantined_sources_and_reasons(five: Deplo
     call("sync")
     code, out, _ = call("show", EVENT, "2021-09-01T07:00")
     assert code == 0
-    assert "4 of 4 sources" in out
+    assert "4, of 4 sources" in out
     assert "07_00_file_123.csv" in out
     assert "unclosed quote" in out
     code, out, _ = call("show", EVENT, "2021-09-01-07:00", "--json")
@@ -119,7 +119,7 @@ def test_show_of_no_hour_file_says_how_to_find_out_why(five: Deployment, call) -
     code, out, err = call("show", EVENT, "2021-09-01-07:00")
     assert (code, out) == (1, "")
     assert "there is no hour file s3://" in err
-    assert f"s3-assets plan --event {EVENT} --from 2021-09-01-07:00" in err
+    assert f"s3-assets plan --event {EVENT} --from 2021-09-01-07:00 --to 2021-09-01-07:00" in err
 
 
 def test_a_failing_hour_is_named_with_what_to_do_and_the_exit_code_is_1(five: Deployment, call) -> None:
@@ -129,12 +129,13 @@ def test_a_failing_hour_is_named_with_what_to_do_and_the_exit_code_is_1(five: De
     assert code == 1
     assert "1 hours right: 1 written" in out
     assert "1 hours failed" in err
-    assert "s3-assets sync --rebuild" in err
+    assert f"s3-assets sync --rebuild --event {EVENT} --from 2021-09-01-07:00 --to 2021-09-01-07:00" in err
     code, _, err = call("show", EVENT, "2021-09-01-07:00")
     assert code == 1
     assert "there is no ledger at its end" in err
-    code, out, _ = call("sync", "--rebuild", "--from", "2021-09-01-07:00", "--to", "2021-09-01-07:00")
-    assert code == 0
+    code, out, err = call("sync", "--rebuild", "--from", "2021-09-01-07:00", "--to", "2021-09-01-07:00")
+    assert (code, err) == (0, "")
+    assert "in place of a file that can't be read" in out
     assert five.hour_file(f"{EVENT}/2021-09-01/07.csv.gz").count(b"\n") == 5
 
 
@@ -148,6 +149,26 @@ def test_keys_that_are_no_sources_are_named(five: Deployment, call) -> None:
     assert "no such hour" in err
 
 
+def test_hours_outside_the_asked_range_are_not_called_wrong(five: Deployment, call) -> None:
+    """They are good files that nobody asked about."""
+    assert call("plan", "--from", "2021-09-01-08:00", "--to", "2021-09-01-08:00")[2] == ""
+
+
+def test_a_mistyped_event_does_not_look_like_a_job_well_done(five: Deployment, call) -> None:
+    """It says what there is."""
+    _, _, err = call("plan", "--event", "customer")
+    assert "no source of event customer; there are: customer_new_customer_event" in err
+
+
+def test_a_name_can_not_steer_the_terminal(deployment: Deployment, call) -> None:
+    """Control characters in keys are spelled out, in tables and in errors."""
+    deployment.drop("e\x1b]0;x\x07/2021-09-01/07_00_x.csv", b"a\n1\n")
+    deployment.store.put("target/e\x1b]0;x\x07/2021-09-01/07.csv.gz", b"foreign")
+    _, out, err = call("sync")
+    assert "e\\x1b]0;x\\x07 2021-09-01-07:00" in err
+    assert "\x1b" not in out + err
+
+
 def test_drop_follows_the_source_behind_a_breaker(five: Deployment, call, tmp_path, monkeypatch) -> None:
     """Too many gone at once: nothing is written until someone says so; then the hour file goes, too."""
     config = tmp_path / "s3_assets.toml"
@@ -158,6 +179,7 @@ def test_drop_follows_the_source_behind_a_breaker(five: Deployment, call, tmp_pa
     code, _, err = call("sync")
     assert code == 1
     assert "1 of 1 known sources vanished at once" in err
+    assert f"s3-assets sync --accept-vanished --event {EVENT} --from 2021-09-01-08:00 --to 2021-09-01-08:00" in err
     assert five.etag(f"{EVENT}/2021-09-01/08.csv.gz") != ""
     code, _, err = call("sync", "--accept-vanished")
     assert (code, err) == (0, "")

@@ -58,10 +58,10 @@ def test_metadata_tells_what_happened_without_opening_s3(deployment: Deployment,
     assert metadata["quarantined_sources"] == 1
     good = sum(len(data) for key, data in FIVE_FILES.items() if "/07_" in key)
     assert metadata["bytes_downloaded"] == metadata["source_bytes"] + good  # read again without the bad one
-    assert metadata["bytes_uploaded"] == metadata["bytes_out"]
-    assert metadata["raw_bytes"] == len(b"id,name\n123,a\n124,b\n125,c\n126,d\n")
+    assert metadata["bytes_uploaded"] == metadata["hour_file_bytes"]
+    assert metadata["plain_bytes"] == len(b"id,name\n123,a\n124,b\n125,c\n126,d\n")
     newest = {record.data["source"]: record.data for record in one.metadata["newest_sources"].records}
-    assert newest["07_30_bad.csv"]["now"] == "quarantined: unclosed quote"
+    assert newest["07_30_bad.csv"]["state"] == "quarantined: unclosed quote"
     assert newest["07_00_file_123.csv"]["rows"] == 1
     assert [record.data["reason"] for record in one.metadata["quarantined"].records] == ["unclosed quote"]
     columns = [column.name for column in one.metadata["dagster/column_schema"].schema.columns]
@@ -133,6 +133,12 @@ def test_a_run_for_no_hours_says_what_to_do(location: Location) -> None:
     result = location.run(_config())
     assert not result.success
     assert "No hours were asked for" in _failure_text(result)
+
+
+def test_a_partition_and_hours_in_the_config_are_one_too_many(deployment: Deployment, location: Location) -> None:
+    """Neither is ignored silently."""
+    _drop_five(deployment, location)
+    assert "give one or the other" in _failure_text(location.run(_config(EIGHT), partition=SEVEN))
 
 
 def test_a_malformed_partition_key_is_named(location: Location) -> None:

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import dagster as dg
 import pytest
-from dagster._core.storage.tags import PARTITION_NAME_TAG
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 
-from s3_assets.dagster.internals import DATA_VERSION_TAG, hours_asked_for, latest_tags
+from s3_assets.dagster.internals import (
+    DATA_VERSION_TAG,
+    hours_asked_for,
+    latest_tags,
+    make_storage,
+    range_asked_for,
+    tag_run,
+)
 
 ASSET = dg.AssetKey("hourly_gzip")
 
@@ -41,4 +52,29 @@ def test_the_hours_of_a_run_are_in_its_config_or_its_partition_tag() -> None:
     assert list(hours_asked_for(dg.DagsterRun("job", run_config=config), "hourly_gzip")) == ["a|1", "b|2"]
     run = dg.DagsterRun("job", tags={PARTITION_NAME_TAG: "c|3"})
     assert list(hours_asked_for(run, "hourly_gzip")) == ["c|3"]
+    for config in ({"ops": None}, {"ops": {"hourly_gzip": []}}, {"ops": {"hourly_gzip": {"config": None}}}, {}):
+        assert list(hours_asked_for(dg.DagsterRun("job", run_config=config), "hourly_gzip")) == []
     assert list(hours_asked_for(dg.DagsterRun("other", run_config={"ops": {"x": {}}}), "hourly_gzip")) == []
+
+
+def test_the_range_of_a_backfills_run_is_in_its_tags() -> None:
+    """First and last, and nothing for a run of another kind."""
+    tags = {ASSET_PARTITION_RANGE_START_TAG: "a|1", ASSET_PARTITION_RANGE_END_TAG: "a|9"}
+    assert range_asked_for(dg.DagsterRun("job", tags=tags)) == ("a|1", "a|9")
+    assert range_asked_for(dg.DagsterRun("job", tags={PARTITION_NAME_TAG: "a|1"})) is None
+
+
+def test_tags_added_to_a_run_are_read_with_it() -> None:
+    """Long ones too."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = dg.DagsterRun("job")
+        instance.add_run(run)
+        tag_run(instance, run.run_id, {"s3_assets/failed_hours": "event|2021-09-01-07:00\n" * 200})
+        [record] = instance.get_run_records()
+        assert record.dagster_run.tags["s3_assets/failed_hours"].count("\n") == 200
+
+
+def test_storage_is_there_once_it_was_made(tmp_path) -> None:
+    """So that processes that start at once find it."""
+    make_storage(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*.db")) == ["index.db", "runs.db", "schedules.db"]

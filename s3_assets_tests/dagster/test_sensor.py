@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
 import dagster as dg
 import pytest
 
 from s3_assets_tests.dagster.conftest import Location, asked_for
 from s3_assets_tests.deployment import FIVE_FILES, Deployment
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EVENT = "customer_new_customer_event"
 SEVEN, EIGHT = f"{EVENT}|2021-09-01-07:00", f"{EVENT}|2021-09-01-08:00"
@@ -35,7 +41,7 @@ def test_once_made_right_nothing_is_asked_for(five: Deployment, location: Locati
     location.tick_and_launch()
     result = location.tick()
     assert asked_for(result) == []
-    assert "5 source objects in 2 hours; every hour is right" in _said(result)
+    assert "5 source objects in 2 hours; none differs from what was last made" in _said(result)
 
 
 def test_a_late_file_asks_for_its_hour_alone(five: Deployment, location: Location) -> None:
@@ -95,10 +101,80 @@ def test_a_failed_hour_rests_and_is_asked_for_again_without_any_change(
     result = location.tick()
     assert asked_for(result) == []
     assert "1 hours differ; 1 rest after failing" in _said(result)
-    from datetime import timedelta
-
     monkeypatch.setattr("s3_assets.dagster.requests.FIRST_PAUSE", timedelta(0))
     assert asked_for(location.tick()) == [SEVEN]
+
+
+def test_healthy_hours_do_not_rest_because_another_of_their_batch_failed(five: Deployment, location: Location) -> None:
+    """Only the hour that failed rests; its neighbour's next file is taken in at once."""
+    five.store.put(f"target/{EVENT}/2021-09-01/07.csv.gz", b"foreign")
+    location.tick_and_launch()
+    five.drop(f"{EVENT}/2021-09-01/08_20_more.csv", b"id,name\n128,f\n")
+    result = location.tick()
+    assert asked_for(result) == [EIGHT]
+
+
+def test_a_run_that_was_lost_does_not_hold_its_hours_for_ever(
+    five: Deployment, location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without run monitoring, a killed run stays STARTED: after a while it holds nothing any more."""
+    job = location.definitions.resolve_job_def("hourly_gzip_job")
+    config = {"ops": {"hourly_gzip": {"config": {"partition_keys": [SEVEN, EIGHT]}}}}
+    location.instance.create_run_for_job(job, run_config=config, status=dg.DagsterRunStatus.STARTED)
+    assert asked_for(location.tick()) == []
+    monkeypatch.setattr("s3_assets.dagster.sensors.BUSY_AT_MOST", timedelta(0))
+    assert asked_for(location.tick()) == [EIGHT, SEVEN]
+
+
+def test_hours_of_a_running_backfill_are_not_asked_for(five: Deployment, location: Location) -> None:
+    """Its run names the first and the last partition of its range."""
+    location.instance.add_dynamic_partitions("event", [EVENT])
+    job = location.definitions.resolve_job_def("hourly_gzip_job")
+    tags = {"dagster/asset_partition_range_start": SEVEN, "dagster/asset_partition_range_end": SEVEN}
+    location.instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
+    assert asked_for(location.tick()) == [EIGHT]
+
+
+def test_a_run_with_a_broken_config_stops_no_tick(five: Deployment, location: Location) -> None:
+    """Of this job or of any other on the instance."""
+    job = location.definitions.resolve_job_def("hourly_gzip_job")
+    config = {"ops": {"hourly_gzip": {"config": {"partition_keys": None}}}}
+    location.instance.create_run_for_job(job, run_config=config, status=dg.DagsterRunStatus.STARTED)
+    assert asked_for(location.tick()) == [EIGHT, SEVEN]
+
+
+def test_an_hour_file_that_is_gone_is_made_again(five: Deployment, location: Location) -> None:
+    """Deleted by someone, or the target was moved: what Dagster recorded proves nothing."""
+    location.tick_and_launch()
+    five.store.delete(f"target/{EVENT}/2021-09-01/07.csv.gz")
+    assert asked_for(location.tick_and_launch()) == [SEVEN]
+    assert five.hour_file(f"{EVENT}/2021-09-01/07.csv.gz").count(b"\n") == 5
+
+
+def test_hours_before_a_later_start_date_are_left_alone(
+    five: Deployment, location: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where vanished sources are dropped: out of range is not gone."""
+    config = tmp_path / "s3_assets.toml"
+    config.write_text('[defaults]\non_vanished = "drop"\n')
+    monkeypatch.setenv("S3_ASSETS_CONFIG", str(config))
+    location.tick_and_launch()
+    monkeypatch.setenv("S3_ASSETS_START_DATE", "2022-01-01")
+    assert asked_for(location.tick()) == []
+
+
+def test_the_check_turns_green_when_the_last_source_of_an_hour_was_a_bad_one(
+    deployment: Deployment, location: Location
+) -> None:
+    """Its producer deletes the broken file: the hour is looked at once more, and then no more."""
+    key = f"{EVENT}/2021-09-01/07_30_bad.csv"
+    deployment.drop(key, b'id,name\n1,"never closed\n')
+    location.tick_and_launch()
+    deployment.store.delete(f"source/{key}")
+    [request] = location.tick().run_requests or ()
+    [check] = location.launch(request).get_asset_check_evaluations()
+    assert check.passed
+    assert asked_for(location.tick()) == []
 
 
 def test_keys_that_do_not_parse_are_counted_and_never_stop_a_tick(five: Deployment, location: Location) -> None:

@@ -210,10 +210,23 @@ def test_a_plan_accounts_for_every_source_whatever_the_order(known, seen, bad_na
     parts = [{s.key for s in group} for group in (plan.stay, plan.read, plan.unusable)]
     listed = {s.key for s in seen}
     assert sum(map(len, parts)) == len(set.union(*parts))
-    assert set.union(*parts) - plan.vanished == listed
+    lost = {s.key for s in bad} - listed if policy is KEEP and not alone else set()
+    assert set.union(*parts) - plan.vanished - lost == listed
+    assert lost <= parts[2]
     assert plan.vanished == ({s.key for s in held} - listed if policy is KEEP else set())
     assert (plan.verdict is Verdict.NOTHING) == (not plan.actions)
     if plan.verdict in (Verdict.BUILD, Verdict.SPLICE):
         carried = [SourceObject(s.key, s.etag, s.size) for s in plan.stay]
-        after = ledger([*carried, *plan.read], [s for s in seen if s.key in parts[2]], alone=alone, policy=policy)
+        out = [s for s in [*seen, *bad] if s.key in parts[2]]
+        after = ledger([*carried, *plan.read], out, alone=alone, policy=policy)
         assert make_plan(HOUR, after, seen, policy).verdict is Verdict.NOTHING
+
+
+def test_a_source_that_was_left_out_beside_others_is_not_forgotten_when_it_goes():
+    """Its rows could have stood: that they are gone for good stays to be seen, until the hour is rebuilt."""
+    before = ledger([source("a")], [source("odd")], alone=False)
+    plan = make_plan(HOUR, before, [source("a")], KEEP)
+    assert (plan.verdict, plan.unusable) == (Verdict.NOTHING, before.quarantined)
+    assert changes(make_plan(HOUR, before, [source("a")], KEEP, rebuild=True))["odd"] is Change.FORGET
+    dropping = ledger([source("a")], [source("odd")], alone=False, policy=DROP)
+    assert changes(make_plan(HOUR, dropping, [source("a")], DROP)) == {"odd": Change.FORGET}
