@@ -59,6 +59,8 @@ _BY_STATUS: dict[int, type[StoreError]] = {
 }
 
 _REGION_HINT = "check the region (AWS_REGION) and AWS_ENDPOINT_URL"
+_NO_ANSWER_HINT = "does the store answer? check the network and AWS_ENDPOINT_URL"
+_ENDPOINT_HINT = "AWS_ENDPOINT_URL needs a scheme: http://localhost:9000"
 _OBSTORE_STATUS = re.compile(r"status code: (\d{3})")
 _OBSTORE_CODE = re.compile(r"<Code>([^<]*)</Code>")
 _OBSTORE_MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
@@ -111,6 +113,8 @@ def translate(error: Exception, operation: str, key: str, *, conditional: bool =
         return _from_obstore(str(error), operation, key, conditional=conditional)
     if module in {"botocore", "boto3"} or _is_modeled(error):
         return _from_botocore(error, operation, key, conditional=conditional)
+    if isinstance(error, ValueError) and str(error).startswith("Invalid endpoint"):
+        return StoreError(operation, key, "the endpoint is no URL", hint=_ENDPOINT_HINT)
     return None
 
 
@@ -148,7 +152,7 @@ def _from_botocore(error: Exception, operation: str, key: str, *, conditional: b
         ResponseParserError,
     )
     if isinstance(error, broken):
-        return StoreUnavailableError(operation, key, name)
+        return StoreUnavailableError(operation, key, name, hint=_NO_ANSWER_HINT)
     return StoreError(operation, key, _URL.sub("<url>", f"{name}: {error}").splitlines()[0])
 
 
