@@ -6,6 +6,7 @@ Not here: how the target is replaced (`s3_commit`, `s3_spool`).
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -139,14 +140,14 @@ class PartsUpload:
         self._open = False
 
 
-class AbortOnLeaving:
+class AbortOnLeaving(ABC):
     """Leaving the `with` block aborts; an abort that fails does not hide the error that led to it."""
 
     key: str
 
+    @abstractmethod
     def abort(self) -> None:
         """Throw away what was uploaded."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         return self

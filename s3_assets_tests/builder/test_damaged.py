@@ -6,12 +6,13 @@ import gzip
 
 import pytest
 
-from s3_assets.errors import DamagedTargetError, ForeignTargetError
+from s3_assets.errors import DamagedTargetError, ForeignTargetError, NewerFormatError
 from s3_assets.hour_file.ledger import FOOTER_BYTES
 from s3_assets.hour_file.plan import Verdict
 from s3_assets.hour_file.policy import EventPolicy
 from s3_assets.store.metered import MeteredStore
 from s3_assets_tests.builder.bench import HOUR, NEXT_HOUR
+from s3_assets_tests.hour_file.test_ledger import with_footer
 
 ROWS = b"".join(b"%d,%d\n" % (i, i * 7919 % 1009) for i in range(120_000))
 """Enough for a segment of their own."""
@@ -146,3 +147,14 @@ def test_a_ledger_beyond_the_tail_takes_a_second_get(bench):
     assert bench.build().plan.verdict is Verdict.NOTHING
     assert metered.traffic.requests["get"] == 2
     assert sorted(map(int, bench.text().split())) == list(range(2500))
+
+
+def test_a_file_of_a_later_format_is_left_alone_also_by_a_rebuild(bench):
+    """An old reader must not undo what a newer writer did."""
+    fill(bench)
+    overwrite(bench, with_footer(bench.file(), version=2))
+    before = bench.info()
+    with pytest.raises(NewerFormatError, match="version 2") as caught:
+        bench.build(rebuild=True)
+    assert caught.value.hint == "upgrade s3_assets"
+    assert bench.info() == before

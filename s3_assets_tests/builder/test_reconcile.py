@@ -168,3 +168,15 @@ def test_who_stops_early_leaves_whole_hours(filled):
     next(found)
     found.close()  # type: ignore[attr-defined]
     assert_right(filled, target_hours(filled.pipeline, ALL))
+
+
+def test_a_listing_of_everything_misses_no_key_that_belongs_nowhere(bench):
+    """Also where the range is short, which otherwise lists the folders of its dates alone."""
+    for key in ("readme.txt", "e/2021-02-30/07_00_x.csv", "e/2021-09-01/25_00_x.csv"):
+        bench.source.put(bench.pipeline.source_prefix + key, b"a\n1\n")
+    short = Scope("2021-09-01-00:00", "2021-09-02-23:00")
+    assert sorted(key for key, _ in observe(bench.pipeline, short, everything=True).named) == [
+        "e/2021-02-30/07_00_x.csv",
+        "e/2021-09-01/25_00_x.csv",
+        "readme.txt",
+    ]

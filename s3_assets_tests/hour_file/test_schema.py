@@ -130,3 +130,10 @@ def test_agreeing_again_without_the_refused_changes_nothing(drawn, policy):
     schema = agree(sources, policy)
     again = agree([source for source in sources if source.key not in schema.refused], policy)
     assert (again.header, again.refused) == (schema.header, {})
+
+
+def test_an_empty_column_name_is_nothing_in_common():
+    """Rows that end in a comma have one: data without a header line must not pass for a header because of it."""
+    schema = agree(headed(b"id,name,\n", b"2,bob,\n", b"id,name,\n"), "union")
+    assert schema.header == b"id,name,\n"
+    assert "shares no column" in schema.refused["k1"]
