@@ -97,6 +97,26 @@ class BodyCutError(StoreUnavailableError):
         super().__init__("GetObject", key, f"the body ended after {found} of {expected} bytes")
 
 
+# --- hints -------------------------------------------------------------------------------------------------
+
+
+class HintQueueError(S3AssetsError):
+    """The queue of hints can't be used: hours are found by listing alone until it can be. Nothing is lost."""
+
+    def __init__(self, operation: str, queue: str, detail: str, *, hint: str = "") -> None:
+        """Name the `operation` (SQS's own name), the `queue` and the server's own words."""
+        self.operation = operation
+        self.queue = queue
+        self.detail = detail
+        super().__init__(f"{operation} {queue!r}: {detail}", hint=hint)
+
+
+class HintQueueUnavailableError(HintQueueError):
+    """The queue did not answer, throttled or failed: it may be there again by itself."""
+
+    retryable = True
+
+
 # --- the hour file -----------------------------------------------------------------------------------------
 
 
@@ -152,3 +172,106 @@ class ContendedError(S3AssetsError):
 
     retryable = True
     hint = "nothing is lost; it is tried again when the hour is next looked at"
+
+
+class OutOfBudgetError(S3AssetsError):
+    """A tick has no time or no requests left: what it did not look at is unknown, and waits for the next one."""
+
+    retryable = True
+    hint = "nothing is lost; raise S3_ASSETS_TICK_SECONDS or S3_ASSETS_TICK_REQUESTS if it never gets through"
+
+    def __init__(self, *, seconds: float, requests: int) -> None:
+        """Keep what was used."""
+        self.seconds = seconds
+        self.requests = requests
+        super().__init__(f"the tick's budget is used up: {seconds:.1f} s, {requests} requests")
+
+
+# --- the backup --------------------------------------------------------------------------------------------
+
+
+class BackupFolderError(S3AssetsError):
+    """The local folder can't be taken for what is to be backed up: nothing was uploaded."""
+
+    hint = "check S3_ASSETS_BACKUP_DIR, that its disk is mounted, and that this user may read it"
+
+
+class LocalFileError(S3AssetsError):
+    """One local file can't be backed up, restored or removed; the others can."""
+
+    def __init__(self, path: str, detail: str, *, hint: str = "") -> None:
+        """Name the file by its `path` below the folder, and what is wrong."""
+        self.path = path
+        self.detail = detail
+        super().__init__(f"{path!r}: {detail}", hint=hint)
+
+
+class ChangedWhileReadError(LocalFileError):
+    """A file changed while it was read, in every try: no torn copy of it was kept."""
+
+    retryable = True
+    hint = "it is being written: it is taken when that is done"
+
+
+class NoBackupError(S3AssetsError):
+    """There is no manifest of the day: it was not backed up in whole."""
+
+    def __init__(self, day: str, uri: str) -> None:
+        """Name the `day` and where its manifest would be."""
+        self.day = day
+        self.uri = uri
+        super().__init__(f"{day} is not backed up: there is no {uri}", hint=f"`s3-assets backup run --date {day}`")
+
+
+class DamagedManifestError(S3AssetsError):
+    """The manifest of a day can't be read, or is not what this package writes: it is left alone."""
+
+    hint = "look at it; moved away, `s3-assets backup run` makes it again of what is still in the folder"
+
+    def __init__(self, key: str, detail: str) -> None:
+        """Name the manifest's `key` and what is wrong with it."""
+        self.key = key
+        self.detail = detail
+        super().__init__(f"manifest {key!r} is damaged: {detail}")
+
+
+class DamagedCopyError(S3AssetsError):
+    """What the store holds under a key is not what was sent there."""
+
+    def __init__(self, key: str, *, expected: str, found: str) -> None:
+        """Name the `key`; `expected` and `found` are SHA-256 digests, or words."""
+        self.key = key
+        self.expected = expected
+        self.found = found
+        super().__init__(f"the copy {key!r} is damaged: expected {expected}, found {found}")
+
+
+# --- alerts ------------------------------------------------------------------------------------------------
+
+
+class AlertDelayedError(S3AssetsError):
+    """A message was not sent, and may be at another time: Slack did not answer, failed or asked to wait."""
+
+    retryable = True
+    hint = "it is tried again at the next ticks; nothing is lost"
+
+    def __init__(self, channel: str, detail: str, *, after_s: int) -> None:
+        """Name the `channel` and what was said; `after_s` seconds is what was asked for, 0 for the next tick."""
+        self.channel = channel
+        self.detail = detail
+        self.after_s = after_s
+        wait = f", to wait {after_s} s" if after_s else ""
+        super().__init__(f"an alert for {channel} was not sent: {detail}{wait}")
+
+
+class AlertRefusedError(S3AssetsError):
+    """Slack refuses the token or the channel: a message was not sent, and somebody has to change something."""
+
+    hint = "check the token (S3_ASSETS_SLACK_TOKEN), its scope chat:write, and that the bot is in the channel"
+
+    def __init__(self, channel: str, code: str, *, everywhere: bool, hint: str = "") -> None:
+        """Name the `channel` and Slack's `code`; `everywhere` where no other channel would fare better."""
+        self.channel = channel
+        self.code = code
+        self.everywhere = everywhere
+        super().__init__(f"an alert for {channel} was refused: Slack says {code}", hint=hint)

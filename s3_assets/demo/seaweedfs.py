@@ -37,6 +37,11 @@ _TWIN = 10_000
 
 _SOCKETS = "/tmp"  # noqa: S108 - fixed in SeaweedFS
 
+_MOST_VOLUMES = 50_000
+"""By itself it allows as many as free disk space divided by 128 MB, and each bucket takes several: with some hundreds
+of buckets, as tests make, or on a small disk, every write then fails. Volumes take no space before they are written to.
+"""
+
 _PORTS = ("master", "volume", "filer", "s3", "admin")
 
 
@@ -153,6 +158,7 @@ class EmbeddedS3:
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
             "-s3.autoCreateBucket=false",
+            f"-volume.max={_MOST_VOLUMES}",
         ]
 
     def _env(self) -> dict[str, str]:

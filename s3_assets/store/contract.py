@@ -56,12 +56,33 @@ class ObjectInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """One version of an object, or the mark that it was deleted.
+
+    Attributes:
+        info: Its description; of a mark only key, time and version mean something.
+        is_deleted: Whether it is such a mark.
+    """
+
+    info: ObjectInfo
+    is_deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class OpenUpload:
-    """A multipart upload that is neither completed nor aborted."""
+    """A multipart upload that is neither completed nor aborted, whatever the store has made of its parts meanwhile.
+
+    Attributes:
+        key: What it was to become.
+        upload_id: The store's own name for it.
+        initiated: When it was begun, by the store's clock.
+        staged: The key where its parts are, if that is another.
+    """
 
     key: str
     upload_id: str
     initiated: datetime
+    staged: str | None = None
 
 
 class Download:
@@ -168,10 +189,11 @@ class Store(Protocol):
         """
         ...
 
-    def list_folders(self, prefix: str) -> Iterator[str]:
-        """The distinct continuations of `prefix` up to and with the next `/`, as whole prefixes.
+    def list_level(self, prefix: str) -> Iterator[str | ObjectInfo]:
+        """What is directly under `prefix`, which is empty or ends in `/`, in no promised order, nothing twice.
 
-        `prefix` is empty or ends in `/`. Objects directly under it are not reported.
+        The distinct continuations up to and with the next `/` as whole prefixes (strings), and the objects that
+        have none. Lazy, and unknown on an exception, as `list`.
         """
         ...
 
@@ -186,14 +208,24 @@ class Store(Protocol):
         if_match: str | None = None,
         span: tuple[int, int] | None = None,
         suffix: int | None = None,
+        version_id: str | None = None,
     ) -> Download:
         """Start reading the object, or bytes `[span[0], span[1])`, or the last `suffix` bytes of it.
 
-        A range that reaches past the end is cut to it; an empty object gives no bytes whatever the range.
+        A range that reaches past the end is cut to it; an empty object gives no bytes whatever the range. With
+        `version_id` that version is read, whether it is the one that stands or not.
 
         Raises:
-            NotFoundError: There is no such object (with or without `if_match`).
+            NotFoundError: There is no such object (with or without `if_match`), or no such version.
             PreconditionFailedError: Its ETag is not `if_match`.
+        """
+        ...
+
+    def list_versions(self, key: str) -> Iterator[ObjectVersion]:
+        """The versions of the very object `key` and the marks of its deletions, newest first.
+
+        Where versioning was never on: the object that stands, which then has no version. Two of the same second may
+        have changed places, but the one that stands is the first.
         """
         ...
 
@@ -227,7 +259,10 @@ class Store(Protocol):
         ...
 
     def list_uploads(self, prefix: str) -> Iterator[OpenUpload]:
-        """The multipart uploads below `prefix` that are still open."""
+        """The multipart uploads to keys that start with `prefix` that are still open, in no promised order.
+
+        A staged one whose key is so long that its staging key does not hold it is found by its whole key only.
+        """
         ...
 
     def abort_upload(self, upload: OpenUpload) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Self
 
 from s3_assets.errors import NotFoundError, PreconditionFailedError, StoreError
-from s3_assets.store.contract import TARGET_CONTENT_TYPE, Download, ObjectInfo, OpenUpload
+from s3_assets.store.contract import TARGET_CONTENT_TYPE, Download, ObjectInfo, ObjectVersion, OpenUpload
 from s3_assets.store.parts import check_conditions, check_part, check_parts, check_source_range
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class MemoryStore:
         self._clock = clock
         self._lock = threading.RLock()
         self._history: dict[str, list[StoredVersion]] = {}
+        self._keys: list[str] = []  # of _history, sorted: by code points, which is the order of UTF-8 bytes too
         self._uploads: dict[str, _Parts] = {}
         self._serial = 0
 
@@ -82,22 +85,26 @@ class MemoryStore:
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """All objects whose key starts with `prefix`, in the order of their keys' bytes."""
         with self._lock:
-            found = [
-                newest.info
-                for key, (*_, newest) in self._history.items()
-                if key.startswith(prefix) and newest.data is not None
-            ]
-        found.sort(key=lambda info: info.key.encode())
-        return iter(found)
+            start = bisect_left(self._keys, prefix)
+            under = takewhile(lambda key: key.startswith(prefix), islice(self._keys, start, None))
+            newest = (self._history[key][-1] for key in under)
+            return iter([version.info for version in newest if version.data is not None])
 
-    def list_folders(self, prefix: str) -> Iterator[str]:
-        """The distinct continuations of `prefix` up to and with the next `/`."""
-        folders = set()
-        for info in self.list(prefix):
-            name, slash, _ = info.key[len(prefix) :].partition("/")
-            if slash:
-                folders.add(f"{prefix}{name}/")
-        return iter(sorted(folders))
+    def list_level(self, prefix: str) -> Iterator[str | ObjectInfo]:
+        """The folders and objects directly under `prefix`."""
+        found: list[str | ObjectInfo] = []
+        with self._lock:
+            at = bisect_left(self._keys, prefix)
+            while at < len(self._keys) and (key := self._keys[at]).startswith(prefix):
+                newest = self._history[key][-1]
+                name, slash, _ = key[len(prefix) :].partition("/")
+                at += 1
+                if newest.data is not None and slash:
+                    found.append(f"{prefix}{name}/")
+                    at = bisect_left(self._keys, f"{prefix}{name}0")  # "0" comes next after "/"
+                elif newest.data is not None:
+                    found.append(newest.info)
+        return iter(found)
 
     def head(self, key: str) -> ObjectInfo | None:
         """The object's description, or None."""
@@ -111,11 +118,12 @@ class MemoryStore:
         if_match: str | None = None,
         span: tuple[int, int] | None = None,
         suffix: int | None = None,
+        version_id: str | None = None,
     ) -> Download:
         """Start reading the object or a range of it."""
-        current = self._current(key)
+        current = self._current(key) if version_id is None else self._version(key, version_id)
         if current is None or current.data is None:
-            raise NotFoundError("GetObject", key, "NoSuchKey")
+            raise NotFoundError("GetObject", key, "NoSuchKey" if version_id is None else "NoSuchVersion")
         info, data = current.info, current.data
         if if_match is not None and info.etag != if_match:
             raise PreconditionFailedError("GetObject", key, f"the ETag is {info.etag}, not {if_match}")
@@ -127,6 +135,10 @@ class MemoryStore:
             start = max(0, info.size - suffix)
         chunks = (data[at : min(at + CHUNK_BYTES, stop)] for at in range(start, stop, CHUNK_BYTES))
         return Download(info, start, stop, chunks)
+
+    def list_versions(self, key: str) -> Iterator[ObjectVersion]:
+        """The versions of an object, newest first."""
+        return iter([ObjectVersion(version.info, version.data is None) for version in reversed(self.versions(key))])
 
     def put(
         self,
@@ -172,6 +184,7 @@ class MemoryStore:
                 raise PreconditionFailedError("DeleteObject", key, f"the ETag is {current.info.etag}, not {if_match}")
             if not self._versioned:
                 del self._history[key]
+                del self._keys[bisect_left(self._keys, key)]
                 return
             marker = ObjectInfo(key, 0, "", self._second(), f"version-{self._next()}")
             self._history[key].append(StoredVersion(marker, None, ""))
@@ -208,6 +221,10 @@ class MemoryStore:
             history = self._history.get(key)
             return history[-1] if history and history[-1].data is not None else None
 
+    def _version(self, key: str, version_id: str) -> StoredVersion | None:
+        with self._lock:
+            return next((one for one in self._history.get(key, ()) if one.info.version_id == version_id), None)
+
     def _open(self, upload: OpenUpload) -> _Parts:
         held = self._uploads.get(upload.upload_id)
         if held is None:
@@ -225,10 +242,12 @@ class MemoryStore:
     def _store(self, key: str, data: bytes, etag: str, time: datetime, content_type: str) -> ObjectInfo:
         version_id = f"version-{self._next()}" if self._versioned else None
         version = StoredVersion(ObjectInfo(key, len(data), etag, time, version_id), data, content_type)
-        if self._versioned:
-            self._history.setdefault(key, []).append(version)
-        else:
-            self._history[key] = [version]
+        if key not in self._history:
+            self._history[key] = []
+            insort(self._keys, key)
+        if not self._versioned:
+            self._history[key].clear()
+        self._history[key].append(version)
         return version.info
 
     def _next(self) -> int:

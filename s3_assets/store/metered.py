@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
-from s3_assets.store.contract import TARGET_CONTENT_TYPE, Download, ObjectInfo, OpenUpload, Store, Upload
+from s3_assets.store.contract import (
+    TARGET_CONTENT_TYPE,
+    Download,
+    ObjectInfo,
+    ObjectVersion,
+    OpenUpload,
+    Store,
+    Upload,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,8 +35,9 @@ class Traffic:
     """What went through a store so far.
 
     Attributes:
-        requests: How many calls, by kind: list, list_folders, head, get, put, start_upload, put_part, copy_part,
-            complete, abort, list_uploads, delete. A listing counts one for each `KEYS_PER_PAGE` keys begun.
+        requests: How many calls, by kind: list, list_level, head, get, put, start_upload, put_part, copy_part,
+            complete, abort, list_uploads, list_versions, delete. A listing counts one for each `KEYS_PER_PAGE` keys
+            begun.
         bytes_down: Read by this host.
         bytes_up: Sent by this host.
         bytes_copied: Copied by the server.
@@ -80,13 +89,13 @@ class MeteredStore:
                 self.count("list")
             yield info
 
-    def list_folders(self, prefix: str) -> Iterator[str]:
-        """The distinct continuations of `prefix` up to and with the next `/`."""
-        self.count("list_folders")
-        for number, folder in enumerate(self.inner.list_folders(prefix)):
+    def list_level(self, prefix: str) -> Iterator[str | ObjectInfo]:
+        """The folders and objects directly under `prefix`."""
+        self.count("list_level")
+        for number, found in enumerate(self.inner.list_level(prefix)):
             if number and number % KEYS_PER_PAGE == 0:
-                self.count("list_folders")
-            yield folder
+                self.count("list_level")
+            yield found
 
     def head(self, key: str) -> ObjectInfo | None:
         """The object's description, or None."""
@@ -100,11 +109,17 @@ class MeteredStore:
         if_match: str | None = None,
         span: tuple[int, int] | None = None,
         suffix: int | None = None,
+        version_id: str | None = None,
     ) -> Download:
         """Start reading the object or a range of it."""
         self.count("get")
-        inner = self.inner.get(key, if_match=if_match, span=span, suffix=suffix)
+        inner = self.inner.get(key, if_match=if_match, span=span, suffix=suffix, version_id=version_id)
         return Download(inner.info, inner.start, inner.stop, self._count_down(inner), inner.close)
+
+    def list_versions(self, key: str) -> Iterator[ObjectVersion]:
+        """The versions of an object."""
+        self.count("list_versions")
+        yield from self.inner.list_versions(key)
 
     def put(
         self,

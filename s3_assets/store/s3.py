@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from s3_assets.errors import (
@@ -19,10 +20,10 @@ from s3_assets.errors import (
     StoreUnavailableError,
 )
 from s3_assets.store import s3_listing
-from s3_assets.store.contract import TARGET_CONTENT_TYPE, Download, ObjectInfo, OpenUpload, Upload
+from s3_assets.store.contract import TARGET_CONTENT_TYPE, Download, ObjectInfo, ObjectVersion, OpenUpload, Upload
 from s3_assets.store.parts import check_conditions
 from s3_assets.store.s3_client import Limits, S3Clients
-from s3_assets.store.s3_commit import Commit, begin_upload
+from s3_assets.store.s3_commit import Commit, begin_upload, remove_staged, staged_for, staging_prefixes
 from s3_assets.store.s3_errors import RangeNotSatisfiableError, translate, translated
 from s3_assets.store.s3_multipart import conditions, etag_header, plain_etag, this_second
 from s3_assets.store.s3_probe import Findings, probe
@@ -94,10 +95,11 @@ class S3Store:
         for page in s3_listing.pages(self._clients.boto, self._bucket, prefix):
             yield from page.objects
 
-    def list_folders(self, prefix: str) -> Iterator[str]:
-        """The distinct continuations of `prefix` up to and with the next `/`."""
+    def list_level(self, prefix: str) -> Iterator[str | ObjectInfo]:
+        """The folders and objects directly under `prefix`."""
         seen: set[str] = set()
         for page in s3_listing.pages(self._clients.boto, self._bucket, prefix, delimiter="/"):
+            yield from page.objects
             for folder in page.folders:
                 if folder not in seen:
                     seen.add(folder)
@@ -122,15 +124,16 @@ class S3Store:
         if_match: str | None = None,
         span: tuple[int, int] | None = None,
         suffix: int | None = None,
+        version_id: str | None = None,
     ) -> Download:
         """Start reading the object or a range of it."""
         if (span is not None and span[1] <= span[0]) or suffix == 0:
-            return self._nothing(key, if_match, span, suffix)  # HTTP has no empty range
+            return self._nothing(key, if_match, span, suffix, version_id)  # HTTP has no empty range
         try:
             with translated("GetObject", key):
                 if _NOT_FOR_OBSTORE.search(key):
-                    return self._get_by_boto(key, if_match, span, suffix)
-                options: GetOptions = {}
+                    return self._get_by_boto(key, if_match, span, suffix, version_id)
+                options: GetOptions = {} if version_id is None else {"version": version_id}
                 if if_match is not None:
                     options["if_match"] = etag_header(if_match)
                 if span is not None:
@@ -146,7 +149,11 @@ class S3Store:
                     _chunks(key, _pieces(result, stop - start), stop - start),
                 )
         except RangeNotSatisfiableError:
-            return self._nothing(key, if_match, span, suffix)
+            return self._nothing(key, if_match, span, suffix, version_id)
+
+    def list_versions(self, key: str) -> Iterator[ObjectVersion]:
+        """The versions of an object, newest first."""
+        return s3_listing.versions(self._clients.boto, self._bucket, key)
 
     def put(
         self,
@@ -190,20 +197,30 @@ class S3Store:
             return self.findings
 
     def list_uploads(self, prefix: str) -> Iterator[OpenUpload]:
-        """The open uploads below `prefix`; staged ones have their staging key."""
-        prefixes = [prefix]
-        if not self._staging_prefix.startswith(prefix):
-            prefixes.append(self._staging_prefix + prefix)
-        for wanted in prefixes:
-            yield from s3_listing.uploads(self._clients.boto, self._bucket, wanted, encoded=self._clients.is_aws)
+        """The open uploads below `prefix`; staged ones too, also where their parts are one staged object already."""
+        boto, encoded, staging = self._clients.boto, self._clients.is_aws, self._staging_prefix
+        for upload in s3_listing.uploads(boto, self._bucket, prefix, encoded=encoded):
+            if not upload.key.startswith(staging):
+                yield upload
+        for wanted in staging_prefixes(staging, prefix):
+            for upload in s3_listing.uploads(boto, self._bucket, wanted, encoded=encoded):
+                if (key := staged_for(staging, upload.key, prefix)) is not None:
+                    yield replace(upload, key=key, staged=upload.key)
+            for info in self.list(wanted):
+                if (key := staged_for(staging, info.key, prefix)) is not None:
+                    yield OpenUpload(key, "", info.last_modified, staged=info.key)
 
     def abort_upload(self, upload: OpenUpload) -> None:
         """Throw an open upload away."""
+        place = upload.staged or upload.key
         try:
-            with translated("AbortMultipartUpload", upload.key):
-                self._clients.boto.abort_multipart_upload(
-                    Bucket=self._bucket, Key=upload.key, UploadId=upload.upload_id
-                )
+            if not upload.upload_id:
+                staged = self.head(place)
+                if staged is not None:  # else a mark of deletion would be left
+                    remove_staged(self._clients.boto, self._bucket, place, staged.version_id)
+                return
+            with translated("AbortMultipartUpload", place):
+                self._clients.boto.abort_multipart_upload(Bucket=self._bucket, Key=place, UploadId=upload.upload_id)
         except NotFoundError:
             return
 
@@ -246,9 +263,11 @@ class S3Store:
             pass
         self._bucket_is_there = True
 
-    def _nothing(self, key: str, if_match: str | None, span: tuple[int, int] | None, suffix: int | None) -> Download:
+    def _nothing(
+        self, key: str, if_match: str | None, span: tuple[int, int] | None, suffix: int | None, version_id: str | None
+    ) -> Download:
         """The download of a range that has no byte: HTTP has no way to say it, so ask for the object's size."""
-        info = self.head(key)
+        info = self.head(key) if version_id is None else self._head_version(key, version_id)
         if info is None:
             raise NotFoundError("GetObject", key, "NoSuchKey")
         if if_match is not None and info.etag != if_match:
@@ -259,10 +278,15 @@ class S3Store:
         start = info.size if span is None else min(span[0], info.size)
         return Download(info, start, start, ())
 
+    def _head_version(self, key: str, version_id: str) -> ObjectInfo:
+        with translated("HeadObject", key):
+            answer: Any = self._clients.boto.head_object(Bucket=self._bucket, Key=key, VersionId=version_id)
+        return _info_of_answer(key, answer, answer["ContentLength"])
+
     def _get_by_boto(
-        self, key: str, if_match: str | None, span: tuple[int, int] | None, suffix: int | None
+        self, key: str, if_match: str | None, span: tuple[int, int] | None, suffix: int | None, version_id: str | None
     ) -> Download:
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {} if version_id is None else {"VersionId": version_id}
         if if_match is not None:
             options["IfMatch"] = etag_header(if_match)
         if span is not None:

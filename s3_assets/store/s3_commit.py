@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import uuid
 from datetime import UTC
 from enum import StrEnum
@@ -42,6 +43,8 @@ _log = logging.getLogger(__name__)
 MAX_KEY_BYTES = 1024
 """The longest key, in UTF-8 (S3 user guide, object key names)."""
 
+_SERIAL = re.compile(r"[0-9a-f]{32}")
+
 
 class Commit(StrEnum):
     """A way to commit a multipart upload."""
@@ -56,7 +59,36 @@ def staging_key(prefix: str, key: str) -> str:
     name = f"{prefix}{key}.{uuid.uuid4().hex}"
     if len(name.encode()) <= MAX_KEY_BYTES:
         return name
-    return f"{prefix}{hashlib.sha256(key.encode()).hexdigest()}.{uuid.uuid4().hex}"
+    return f"{prefix}{_digest(key)}.{uuid.uuid4().hex}"
+
+
+def staging_prefixes(prefix: str, wanted: str) -> list[str]:
+    """Where the staging keys of keys that start with `wanted` are; of one that is too long, if it is the whole key."""
+    room = MAX_KEY_BYTES - len(prefix.encode()) - len(uuid.uuid4().hex) - 1
+    if len(wanted.encode()) <= room:
+        return [prefix + wanted]
+    return [f"{prefix}{_digest(wanted)}."]
+
+
+def staged_for(prefix: str, staged: str, wanted: str) -> str | None:
+    """The key that a staging key `staged` was made for, if it starts with `wanted`; else None."""
+    name, _, serial = staged.removeprefix(prefix).rpartition(".")
+    if not staged.startswith(prefix) or not _SERIAL.fullmatch(serial):
+        return None
+    if name.startswith(wanted):
+        return name
+    return wanted if name == _digest(wanted) else None
+
+
+def remove_staged(client: S3Client, bucket: str, key: str, version_id: str | None) -> None:
+    """Remove a staging object; its version too, or it would stay, and be paid for."""
+    options: dict[str, Any] = {} if version_id is None else {"VersionId": version_id}
+    with translated("DeleteObject", key):
+        client.delete_object(Bucket=bucket, Key=key, **options)
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def begin_upload(
@@ -157,12 +189,7 @@ class StagedUpload(AbortOnLeaving):
         staged, self._staged = self._staged, None
         if staged is None:
             return
-        bucket = self._parts.store.bucket
-        with translated("DeleteObject", staged.key):
-            if staged.version_id is not None:  # else the version would stay, and be paid for
-                self._parts.client.delete_object(Bucket=bucket, Key=staged.key, VersionId=staged.version_id)
-            else:
-                self._parts.client.delete_object(Bucket=bucket, Key=staged.key)
+        remove_staged(self._parts.client, self._parts.store.bucket, staged.key, staged.version_id)
 
     def _check_size(self) -> None:
         check_single_size("CopyObject", self.key, self._parts.size)

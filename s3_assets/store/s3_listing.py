@@ -16,7 +16,7 @@ from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
 from s3_assets.errors import StoreUnavailableError
-from s3_assets.store.contract import ObjectInfo, OpenUpload
+from s3_assets.store.contract import ObjectInfo, ObjectVersion, OpenUpload
 from s3_assets.store.s3_errors import translated
 
 if TYPE_CHECKING:
@@ -156,3 +156,44 @@ def uploads(client: S3Client, bucket: str, prefix: str, *, encoded: bool) -> Ite
         if markers == options or not markers["KeyMarker"]:
             raise StoreUnavailableError("ListMultipartUploads", prefix, "the listing does not get on")
         options = markers
+
+
+def versions(client: S3Client, bucket: str, key: str) -> Iterator[ObjectVersion]:
+    """The versions of the object `key` and the marks of its deletions, newest first.
+
+    The server's answer has both in one order, botocore hands them over apart: the time puts them together again.
+
+    Raises:
+        StoreUnavailableError: The listing says that there is more but does not get on.
+    """
+    found: list[tuple[bool, datetime, ObjectVersion]] = []
+    options: dict[str, Any] = {}
+    while True:
+        with translated("ListObjectVersions", key):
+            answer: Any = client.list_object_versions(Bucket=bucket, Prefix=key, **options)
+        for is_deleted, entries in ((False, answer.get("Versions", [])), (True, answer.get("DeleteMarkers", []))):
+            found.extend(
+                (entry["IsLatest"], entry["LastModified"], _version(key, entry, is_deleted=is_deleted))
+                for entry in entries
+                if entry["Key"] == key
+            )
+        if not answer.get("IsTruncated"):
+            break
+        markers = {
+            "KeyMarker": answer.get("NextKeyMarker", ""),
+            "VersionIdMarker": answer.get("NextVersionIdMarker", ""),
+        }
+        if markers == options or not markers["KeyMarker"]:
+            raise StoreUnavailableError("ListObjectVersions", key, "the listing does not get on")
+        options = markers
+    found.sort(key=lambda version: version[:2], reverse=True)  # stable: the server's order within a second
+    return (version for _, _, version in found)
+
+
+def _version(key: str, entry: dict[str, Any], *, is_deleted: bool) -> ObjectVersion:
+    """An entry of ListObjectVersions; the version `null` is none: versioning was off when it was written."""
+    version_id = entry.get("VersionId")
+    etag = (entry.get("ETag") or "").strip('"')
+    modified = entry["LastModified"].replace(microsecond=0)
+    info = ObjectInfo(key, entry.get("Size") or 0, etag, modified, None if version_id == "null" else version_id)
+    return ObjectVersion(info, is_deleted)

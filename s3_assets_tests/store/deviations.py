@@ -10,6 +10,7 @@ MARKER = "it keeps no bytes for a key that ends in a slash"
 DOTS = "it keeps keys as paths: the segments . and .. are refused"
 BACKSLASH = "it takes a backslash for a slash"
 NEWLINE = "its router finds no such path (404)"
+WHOLE_VERSION = "it answers with all of an older version, whatever range was asked for"
 SPOOLED = "it honours no condition on multipart uploads, so the parts are spooled here and none is open there"
 
 DEVIATIONS: dict[tuple[str, str], str] = {
@@ -23,5 +24,6 @@ DEVIATIONS: dict[tuple[str, str], str] = {
     ("seaweedfs", "last dot"): DOTS,
     ("moto", "newline"): NEWLINE,
     ("moto", "open uploads"): SPOOLED,
+    ("ministack", "range of a version"): WHOLE_VERSION,
 }
 """(server, name of a key in `KEYS` or of a behaviour) to the reason."""

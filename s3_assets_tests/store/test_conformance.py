@@ -19,6 +19,7 @@ from s3_assets.errors import (
     WriteConflictError,
 )
 from s3_assets.store.contract import MIN_PART_BYTES, OpenUpload, Store, Upload
+from s3_assets.store.memory import MemoryStore
 from s3_assets_tests.store.deviations import DEVIATIONS
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ class TestKeys:
 
 
 class TestList:
-    """`list` and `list_folders`."""
+    """`list` and `list_level`."""
 
     def test_over_a_thousand_keys(self, store, folder) -> None:
         """More than one page: all keys, none twice; also below a prefix that is no folder."""
@@ -179,7 +180,7 @@ class TestList:
             info.key: (info.etag, info.size) for info in infos
         }
         assert listed(store, f"{folder}click/1") == [key for key in keys if "/1" in key]
-        assert list(store.list_folders(folder)) == [f"{folder}click/"]
+        assert list(store.list_level(folder)) == [f"{folder}click/"]
 
     def test_prefix_is_a_string(self, store, folder) -> None:
         """Not a folder: `click` is a prefix of `click-v2/`, `00_` of `00_15`."""
@@ -197,16 +198,21 @@ class TestList:
         assert listed(store, f"{folder}click/00_00") == [f"{folder}click/00_00"]
         assert listed(store, f"{folder}none/") == []
 
-    def test_folders(self, store, folder) -> None:
-        """Each once, whole; objects directly under the prefix are not among them."""
-        for key in ("click/a/1", "click/b/1", "click-v2/1", "view +%/1", "클릭/1", "readme.txt"):
+    def test_level(self, store, folder) -> None:
+        """Each folder once, whole; beside them the objects that are in none of them."""
+        loose = store.put(f"{folder}read me.txt", b"x")
+        for key in ("click/a/1", "click/b/1", "click-v2/1", "view +%/1", "클릭/1"):
             store.put(folder + key, b"x")
         expected = {f"{folder}{name}/" for name in ("click", "click-v2", "view +%", "클릭")}
-        found = list(store.list_folders(folder))
-        assert set(found) == expected
-        assert len(found) == len(expected)
-        assert sorted(store.list_folders(f"{folder}click/")) == [f"{folder}click/a/", f"{folder}click/b/"]
-        assert folder in set(store.list_folders(""))
+        found = list(store.list_level(folder))
+        folders = [one for one in found if isinstance(one, str)]
+        assert set(folders) == expected
+        assert len(folders) == len(expected)
+        assert [(one.key, one.etag, one.size) for one in found if not isinstance(one, str)] == [
+            (loose.key, loose.etag, 1)
+        ]
+        assert sorted(store.list_level(f"{folder}click/")) == [f"{folder}click/a/", f"{folder}click/b/"]
+        assert folder in set(store.list_level(""))
 
     def test_lazy(self, store, folder) -> None:
         """The iterator can be left early."""
@@ -519,7 +525,7 @@ class TestUpload:
         before = datetime.now(UTC) - timedelta(seconds=60)
         assert len(found) == 2
         assert all(isinstance(upload, OpenUpload) for upload in found)
-        assert f"{folder}a +%가" in found[0].key
+        assert [upload.key for upload in found] == [f"{folder}a +%가", f"{folder}b"]
         assert all(before <= upload.initiated for upload in found)
         assert list(store.list_uploads(f"{folder}z")) == []
         for upload in found:
@@ -573,6 +579,53 @@ class TestStore:
         head = store.head(f"{folder}a")
         assert head is not None
         assert head.version_id == second.version_id == store.get(f"{folder}a").info.version_id
+
+    @pytest.mark.parametrize("name", ["a", "a +%가%2F.gz"])
+    def test_older_versions(self, store, folder, name) -> None:
+        """All of the very key, newest first, deletions too; each can be read whatever stands now."""
+        key = f"{folder}{name}"
+        infos = [store.put(key, data) for data in (b"first", b"second", b"")]
+        store.put(f"{key}b", b"another")
+        store.delete(key)
+        mark, *found = store.list_versions(key)
+        assert mark.is_deleted
+        assert mark.info.version_id
+        assert [(version.info.version_id, version.info.etag, version.info.size) for version in found] == [
+            (info.version_id, info.etag, info.size) for info in reversed(infos)
+        ]
+        assert not any(version.is_deleted for version in found)
+        with pytest.raises(NotFoundError):
+            store.get(key)
+        for info, data in zip(infos, (b"first", b"second", b""), strict=True):
+            download = store.get(key, version_id=info.version_id)
+            assert (download.info.etag, download.info.version_id) == (info.etag, info.version_id)
+            assert download.read() == data
+            assert store.get(key, version_id=info.version_id, span=(2, 2)).info.size == len(data)
+        assert list(store.list_versions(f"{folder}never")) == []
+        with pytest.raises(StoreError):
+            store.get(f"{folder}never", version_id=infos[0].version_id)
+
+    def test_ranges_of_older_versions(self, request, store, server_name, folder) -> None:
+        """As of the object that stands."""
+        declared(request, server_name, "range of a version")
+        first = store.put(f"{folder}a", b"first")
+        store.put(f"{folder}a", b"")
+        assert store.get(f"{folder}a", version_id=first.version_id, suffix=3).read() == b"rst"
+        assert store.get(f"{folder}a", version_id=first.version_id, suffix=9).read() == b"first"
+        assert store.get(f"{folder}a", version_id=first.version_id, span=(1, 3)).read() == b"ir"
+
+    def test_where_there_are_no_versions(self, request, store, server_name, running, folder) -> None:
+        """The object that stands, without a version."""
+        if server_name == "memory":
+            plain: Store = MemoryStore(versioned=False)
+        else:
+            server = running(server_name)
+            plain = server.store(server.new_bucket())
+        plain.put(f"{folder}a", b"1")
+        second = plain.put(f"{folder}a", b"22")
+        [only] = plain.list_versions(f"{folder}a")
+        assert (only.info.size, only.info.etag, only.info.version_id) == (2, second.etag, None)
+        assert not only.is_deleted
 
     def test_no_scratch_keys_are_left(self, store) -> None:
         """What the store tries out or stages is removed."""

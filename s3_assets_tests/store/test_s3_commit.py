@@ -138,6 +138,25 @@ class TestWays:
         assert committed.get(f"{folder}b").read() == b"new"
 
 
+@pytest.mark.parametrize("name", ["a +%가.b", "가" * 320], ids=["short", "long"])
+def test_what_a_killed_builder_staged_is_found_by_its_key_and_removed(running, name) -> None:
+    """Parts that are one staged object already are an open upload still; nothing of it stays, no version either."""
+    server = running("seaweedfs")
+    store = server.store(server.new_bucket(versioned=True), large_commit="stage")
+    killed = store.start_upload(name)
+    killed.put_part(1, b"data")
+    [begun] = store.list_uploads(name)
+    assert (begun.key, begun.staged) == (name, killed._parts.key)
+    killed._parts.complete({})  # and no more: the copy to the target is never made
+    [left] = store.list_uploads(name)
+    assert (left.key, left.staged) == (name, killed._parts.key)
+    assert list(store.list_uploads(f"{name}c")) == []
+    store.abort_upload(left)
+    store.abort_upload(left)
+    assert list(store.list_uploads(name)) == []
+    assert all_versions(server, store.bucket) == []
+
+
 def test_staging_keys_fit() -> None:
     """No staging key is longer than a key may be; each is new."""
     long = "가" * 340

@@ -184,9 +184,9 @@ class TestList:
             assert caught.value.retryable or isinstance(caught.value, AccessDeniedError)
 
     def test_folders_fail_alike(self) -> None:
-        """`list_folders` too."""
+        """`list_level` too."""
         with StandIn(listing(["a"], token="t1"), SLOW_DOWN) as server, pytest.raises(StoreUnavailableError):
-            list(server.store().list_folders("p/"))
+            list(server.store().list_level("p/"))
 
     def test_keys_that_are_not_encoded(self) -> None:
         """Where the server ignores `encoding-type`, a plus and a percent are themselves."""
