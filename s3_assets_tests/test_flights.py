@@ -11,9 +11,10 @@ import pytest
 
 from s3_assets.builder.pipeline import Pipeline, Workers
 from s3_assets.builder.reconcile import HourFailure, Scope, make_right, observe, target_hours
-from s3_assets.hour_file.changes import changed_hours
+from s3_assets.hour_file.changes import differs
 from s3_assets.hour_file.keys import Hour, KeyGrammar
 from s3_assets.hour_file.policy import EventPolicy
+from s3_assets.hour_file.sources import listing_fingerprint
 from s3_assets.store.memory import MemoryStore
 from s3_assets_tests.demo.flights import ROWS, FlightObject, flight_objects, read_flights, rows_by_hour
 
@@ -76,6 +77,20 @@ def check_targets(pipeline: Pipeline, objects: tuple[FlightObject, ...], scope: 
     return found
 
 
+def differing(pipeline: Pipeline, scope: Scope, recorded: dict[Hour, str]) -> list[Hour]:
+    """The hours whose sources are not those on record."""
+    return [
+        hour
+        for hour, sources in observe(pipeline, scope).hours.items()
+        if differs(
+            listing_fingerprint(sources, pipeline.policy(hour.event).content_token()),
+            recorded.get(hour),
+            is_there=hour in recorded,
+            policy=pipeline.policy(hour.event),
+        )
+    ]
+
+
 def check_in_passes(
     pipeline: Pipeline, objects: tuple[FlightObject, ...], scope: Scope, *, late_share: float
 ) -> Counter[bytes]:
@@ -83,13 +98,13 @@ def check_in_passes(
     recorded: dict[Hour, str] = {}
     for part in in_passes(objects, late_share):
         drop(pipeline, part)
-        changed = changed_hours(observe(pipeline, scope), recorded, recorded.keys(), pipeline.policy)
+        changed = differing(pipeline, scope, recorded)
         assert set(changed) == {each.hour for each in part}
         for outcome in make_right(pipeline, changed):
             assert not isinstance(outcome, HourFailure), outcome
             assert outcome.plan.writes
             recorded[outcome.hour] = outcome.plan.fingerprint
-    assert changed_hours(observe(pipeline, scope), recorded, recorded.keys(), pipeline.policy) == []
+    assert differing(pipeline, scope, recorded) == []
     return check_targets(pipeline, objects, scope)
 
 

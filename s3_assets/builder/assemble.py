@@ -6,7 +6,7 @@ Nothing is written to the store here; the result is a list of pieces that `commi
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from s3_assets.builder.make import Fit, Made, SegmentMaker, Taken
@@ -21,12 +21,12 @@ from s3_assets.hour_file.sources import SourceObject
 from s3_assets.hour_file.splice import New, Old, Piece, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from concurrent.futures import Future
 
     from s3_assets.builder.pipeline import Pipeline
     from s3_assets.builder.spool import Spool, Spooled
-    from s3_assets.builder.target import Target
+    from s3_assets.builder.target import Readable
     from s3_assets.hour_file.plan import Plan
 
 AHEAD = 2
@@ -53,7 +53,26 @@ class Assembly:
         return sum(piece.size for piece in self.pieces)
 
 
-def assemble(pipeline: Pipeline, plan: Plan, target: Target | None, spool: Spool) -> Assembly:
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What there is to carry over: the hour file as it is, or what could be saved of it.
+
+    Attributes:
+        ledger: Of the rows that can be carried over; None where there are none.
+        where: Where they are read from.
+        keep_segments: Whether segments may stand as they are, unread where they are large.
+        carried: Where each source's rows are, if not in the segments of `ledger`.
+        laid: Under which header row a source's rows stand, by key, if that is not the one of `ledger`.
+    """
+
+    ledger: Ledger | None
+    where: Readable | None
+    keep_segments: bool = True
+    carried: tuple[Carried, ...] | None = None
+    laid: Mapping[str, bytes | None] = field(default_factory=dict)
+
+
+def assemble(pipeline: Pipeline, plan: Plan, stock: Stock, spool: Spool) -> Assembly:
     """Read and make what `plan` asks for.
 
     Raises:
@@ -62,7 +81,7 @@ def assemble(pipeline: Pipeline, plan: Plan, target: Target | None, spool: Spool
         AccountingError: Rows in are not rows out plus rows quarantined.
         StoreError: What the store raises.
     """
-    return _Assembler(pipeline, plan, target, spool).run()
+    return _Assembler(pipeline, plan, stock, spool).run()
 
 
 class _Assembler:
@@ -73,14 +92,15 @@ class _Assembler:
     more sources known to be unusable, so there is an end; with sources that are alike there is one round.
     """
 
-    def __init__(self, pipeline: Pipeline, plan: Plan, target: Target | None, spool: Spool) -> None:
+    def __init__(self, pipeline: Pipeline, plan: Plan, stock: Stock, spool: Spool) -> None:
         self.pipeline = pipeline
         self.plan = plan
-        self.old = None if target is None else target.ledger
+        self.stock = stock
+        self.old = stock.ledger
         self.spool = spool
         self.policy = pipeline.policy(plan.hour.event)
         self.codec = CODECS[self.policy.compression]
-        self.maker = SegmentMaker(pipeline, target, spool, self.codec, has_header=self.policy.header)
+        self.maker = SegmentMaker(pipeline, stock.where, spool, self.codec, has_header=self.policy.header)
         self.held = {held.key: held for held in plan.stay}
         self.sources = {source.key: source for source in plan.read}
         self.taken: dict[str, Taken] = {}
@@ -111,7 +131,8 @@ class _Assembler:
             self.old,
             [held for held in self.held.values() if held.key not in self.unusable],
             [source for source in self.sources.values() if source.key not in self.unusable],
-            keep_segments=keep_segments,
+            keep_segments=keep_segments and self.stock.keep_segments,
+            carried=self.stock.carried,
         )
 
     def _make_all(self, makes: Iterable[Make], fits: dict[str, Fit]) -> None:
@@ -193,14 +214,21 @@ class _Assembler:
         """How each source must be laid out, and whether rows of held ones must be."""
         if schema.header is None:
             return {}, False
-        old_header = None if self.old is None else self.old.header
         fits: dict[str, Fit] = {}
         relay = False
-        columns = None if old_header is None else layout(old_header, schema.header)
-        if old_header is not None and columns is not None and self.held:
-            fit = Fit(len(column_names(old_header)), tuple(columns))
-            fits.update((key, fit) for key in self.held if key not in self.unusable)
-            relay = True
+        standing: dict[bytes, Fit | None] = {}
+        for key in self.held:
+            header = self.stock.laid.get(key, None if self.old is None else self.old.header)
+            if header is None:
+                continue
+            if header not in standing:
+                columns = layout(header, schema.header)
+                standing[header] = None if columns is None else Fit(len(column_names(header)), tuple(columns))
+            fit = standing[header]
+            if fit is not None:
+                relay = True
+                if key not in self.unusable:
+                    fits[key] = fit
         for taken in self.taken.values():
             columns = None if taken.header is None else layout(taken.header, schema.header)
             if columns is not None and taken.header is not None and taken.key not in self.unusable and taken.rows:

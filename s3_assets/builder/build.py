@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import random
-import shlex
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from s3_assets.builder.assemble import assemble
+from s3_assets.builder.assemble import Stock, assemble
 from s3_assets.builder.commit import commit
 from s3_assets.builder.make import SourceChangedError
+from s3_assets.builder.salvage import LostRowsError, Salvage, salvage
 from s3_assets.builder.spool import Spool
 from s3_assets.builder.target import Target, read_target
 from s3_assets.errors import (
@@ -27,6 +27,7 @@ from s3_assets.errors import (
     PreconditionFailedError,
     WriteConflictError,
 )
+from s3_assets.hour_file.mending import ACCEPT_VANISHED, REBUILD, hour_options, sync_command
 from s3_assets.hour_file.plan import Plan, Verdict, make_plan
 from s3_assets.hour_file.sources import Sorter, SourceObject, in_order
 from s3_assets.store.metered import MeteredStore, Traffic
@@ -111,10 +112,12 @@ class BuildOptions:
     Attributes:
         rebuild: Read every source again and write a new file, also in place of a damaged or foreign one.
         accept_vanished: Let vanished sources go although the breaker would hold them (`on_vanished = drop`).
+        accept_lost_rows: Rebuild a damaged hour file also without the rows that no version has intact.
     """
 
     rebuild: bool = False
     accept_vanished: bool = False
+    accept_lost_rows: bool = False
 
 
 @dataclass(slots=True)
@@ -143,11 +146,22 @@ def plan_hour(pipeline: Pipeline, hour: Hour, seen: Seen, options: BuildOptions 
 
     Raises:
         DamagedTargetError: The hour file can't be read, and no rebuild was asked for.
+        LostRowsError: It can't be read, and no version has all rows that a rebuild can't read at the source.
     """
+    return _decide(pipeline, hour, seen, options)[0]
+
+
+def _decide(pipeline: Pipeline, hour: Hour, seen: Seen, options: BuildOptions) -> tuple[Plan, Stock]:
+    """The plan, and what there is to carry over."""
     target = seen.target
     problem = None if target is None else target.problem
     if problem is not None and (not options.rebuild or isinstance(problem, NewerFormatError)):
         raise _with_command(problem, hour)
+    if options.rebuild and (target is None or problem is not None):
+        saved = salvage(pipeline, hour, target, {source.key for source in seen.sources})
+        if saved is not None:
+            return _decide_on(saved, pipeline, hour, seen, options)
+    stock = Stock(None, None) if target is None else Stock(target.ledger, target, keep_segments=not options.rebuild)
     plan = make_plan(
         hour,
         None if target is None else target.ledger,
@@ -156,9 +170,26 @@ def plan_hour(pipeline: Pipeline, hour: Hour, seen: Seen, options: BuildOptions 
         rebuild=options.rebuild,
         accept_vanished=options.accept_vanished,
     )
-    if problem is None or not plan.writes:
-        return plan
-    return replace(plan, reason=f"in place of a file that can't be read: {problem.detail}; {_count(plan)} to read")
+    if problem is not None and plan.writes:
+        reason = f"in place of a file that can't be read: {problem.detail}; {_count(plan)} to read"
+        plan = replace(plan, reason=reason)
+    return plan, stock
+
+
+def _decide_on(saved: Salvage, pipeline: Pipeline, hour: Hour, seen: Seen, options: BuildOptions) -> tuple[Plan, Stock]:
+    """The same for a damaged hour file of which that was saved."""
+    if saved.lost and not options.accept_lost_rows:
+        raise LostRowsError(pipeline.target_key(hour), hour, saved.lost)
+    plan = make_plan(hour, saved.stock.ledger, seen.sources, pipeline.policy(hour.event), rebuild=True)
+    unusable = (*plan.unusable, *saved.named())
+    if not (plan.stay or plan.read or unusable):
+        return plan, saved.stock
+    problem = None if seen.target is None else seen.target.problem
+    place = "a file that is gone" if seen.target is None else "a damaged file"
+    reason = f"in place of {place}{'' if problem is None else f': {problem.detail}'}; {_count(plan)} to read"
+    if plan.stay or saved.lost:
+        reason += f"; {saved.said()}"
+    return replace(plan, verdict=Verdict.BUILD, unusable=unusable, reason=reason), saved.stock
 
 
 def _count(plan: Plan) -> str:
@@ -167,12 +198,9 @@ def _count(plan: Plan) -> str:
 
 def _with_command(error: DamagedTargetError, hour: Hour) -> DamagedTargetError:
     """The same error, with the command that mends this hour and no other."""
-    error.hint = error.hint.replace("s3-assets sync --rebuild", f"s3-assets sync --rebuild {_options_for(hour)}")
+    if hour_options(hour) not in error.hint:
+        error.hint = error.hint.replace(f"s3-assets sync {REBUILD}", sync_command(hour, REBUILD))
     return error
-
-
-def _options_for(hour: Hour) -> str:
-    return f"--event {shlex.quote(hour.event)} --from {hour.label} --to {hour.label}"
 
 
 def build_hour(
@@ -194,6 +222,7 @@ def build_hour(
 
     Raises:
         DamagedTargetError: The hour file is damaged or foreign; it was left alone.
+        LostRowsError: The same, and a rebuild would lose rows that no version has.
         BreakerOpenError: Too many sources vanished at once; nothing was written.
         ContendedError: Others were faster on every try.
         S3AssetsError: Anything else that went wrong; the hour file is as it was, or as another left it.
@@ -207,14 +236,24 @@ def build_hour(
     for attempt in range(1, MAX_TRIES + 1):
         now_seen = seen if seen is not None else see(metered, hour)
         seen = None
-        plan = plan_hour(metered, hour, now_seen, options)
+        try:
+            plan, stock = _decide(metered, hour, now_seen, options)
+        except PreconditionFailedError as error:  # while it was looked at what could be saved
+            logger.info("%s changed under the build, try %d: %s", hour, attempt, error)
+            pauses.take()
+            continue
         if plan.verdict is Verdict.BREAKER:
-            hint = (
-                f"if they were meant to go: `s3-assets sync --accept-vanished {_options_for(hour)}`, or raise the share"
-            )
+            hint = f"if they were meant to go: `{sync_command(hour, ACCEPT_VANISHED)}`, or raise the share"
             raise BreakerOpenError(plan.reason, hint=hint)
         try:
-            done = _carry_out(metered, plan, now_seen.target)
+            try:
+                done = _carry_out(metered, plan, now_seen.target, stock)
+            except DamagedTargetError:
+                saved = _save(metered, hour, now_seen, options, stock)
+                if saved is None:
+                    raise
+                plan, stock = _decide_on(saved, metered, hour, now_seen, options)
+                done = _carry_out(metered, plan, now_seen.target, stock)
         except (SourceChangedError, NotFoundError, PreconditionFailedError, WriteConflictError) as error:
             logger.info("%s changed under the build, try %d: %s", hour, attempt, error)
             pauses.take()
@@ -239,6 +278,13 @@ def build_hour(
     raise ContendedError(msg)
 
 
+def _save(pipeline: Pipeline, hour: Hour, seen: Seen, options: BuildOptions, stock: Stock) -> Salvage | None:
+    """What can be saved where a rebuild met damage in rows that it was to carry over; None where none is asked for."""
+    if not options.rebuild or stock.carried is not None:
+        return None
+    return salvage(pipeline, hour, seen.target, {source.key for source in seen.sources})
+
+
 @dataclass(frozen=True, slots=True)
 class _Done:
     ledger: Ledger | None
@@ -249,7 +295,7 @@ class _Done:
     made: int = 0
 
 
-def _carry_out(pipeline: Pipeline, plan: Plan, target: Target | None) -> _Done:
+def _carry_out(pipeline: Pipeline, plan: Plan, target: Target | None, stock: Stock) -> _Done:
     key = pipeline.target_key(plan.hour)
     if not plan.writes:
         if target is None:
@@ -260,7 +306,7 @@ def _carry_out(pipeline: Pipeline, plan: Plan, target: Target | None) -> _Done:
             pipeline.target.delete(key, if_match=target.etag)
         return _Done(None)
     with Spool() as spool:
-        assembly = assemble(pipeline, plan, target, spool)
+        assembly = assemble(pipeline, plan, stock, spool)
         info = commit(pipeline, key, assembly, spool, target)
     return _Done(
         assembly.ledger,

@@ -5,16 +5,18 @@ Small files go in one PUT; large ones in one multipart upload whose parts are mo
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import FIRST_COMPLETED, wait
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from s3_assets.errors import DamagedTargetError
+from s3_assets.errors import DamagedTargetError, StoreError
 from s3_assets.hour_file.segments import GZIP_HEADER, crc32
 from s3_assets.hour_file.splice import CopyPart, Old, part_plan
 from s3_assets.store.contract import MAX_PARTS, MIN_PART_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from concurrent.futures import Future
 
     from s3_assets.builder.assemble import Assembly
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from s3_assets.builder.spool import Spool
     from s3_assets.builder.target import Target
     from s3_assets.hour_file.splice import Piece, PutPart
-    from s3_assets.store.contract import ObjectInfo, Upload
+    from s3_assets.store.contract import ObjectInfo, OpenUpload, Upload
 
 WHOLE_PUT_BYTES = 16 * 1024 * 1024
 """An hour file up to this size is written in one PUT; beyond it, what stands is copied on the server."""
@@ -33,6 +35,13 @@ COPY_PART_BYTES = 512 * 1024 * 1024
 
 PARTS_AT_ONCE = 4
 """Parts of one upload under way at once: bounds memory to as many uploaded parts."""
+
+ABANDONED_AFTER = timedelta(hours=12)
+"""An open upload that is older was left by a builder that died. A living one may be using a younger one: the largest
+hours take a few hours on a slow line, and the clocks of two hosts may differ. One that lives all the same loses time
+only: it is told that its upload is gone, and plans anew."""
+
+logger = logging.getLogger(__name__)
 
 
 def commit(pipeline: Pipeline, key: str, assembly: Assembly, spool: Spool, target: Target | None) -> ObjectInfo:
@@ -53,6 +62,7 @@ def commit(pipeline: Pipeline, key: str, assembly: Assembly, spool: Spool, targe
     parts = part_plan(
         assembly.pieces, min_part=MIN_PART_BYTES, put_part=PUT_PART_BYTES * scale, copy_part=COPY_PART_BYTES * scale
     )
+    abort_abandoned(pipeline, key)
     with pipeline.target.start_upload(key) as upload:
         running: set[Future[None]] = set()
         for number, part in enumerate(parts, start=1):
@@ -62,6 +72,30 @@ def commit(pipeline: Pipeline, key: str, assembly: Assembly, spool: Spool, targe
         while running:
             running = _settle(running)
         return upload.complete(if_match=if_match, if_absent=target is None)
+
+
+def abandoned(pipeline: Pipeline, uploads: Iterable[OpenUpload]) -> Iterator[OpenUpload]:
+    """Those of `uploads` that nobody can be at work on any more."""
+    before = pipeline.clock() - ABANDONED_AFTER
+    return (upload for upload in uploads if upload.initiated < before)
+
+
+def abort_abandoned(pipeline: Pipeline, key: str) -> int:
+    """Throw away what killed builders left open of this very key; how many that were.
+
+    No reader sees them, they cost storage only: where they can't be listed or aborted, the log says so, and the commit
+    goes on.
+    """
+    aborted = 0
+    try:
+        for upload in abandoned(pipeline, pipeline.target.list_uploads(key)):
+            if upload.key == key:
+                pipeline.target.abort_upload(upload)
+                aborted += 1
+                logger.info("aborted an upload of %r that was left open at %s", key, upload.initiated)
+    except StoreError as error:
+        logger.warning("uploads of %r that were left open, if there are any, stay: %s", key, error)
+    return aborted
 
 
 def _settle(running: set[Future[None]]) -> set[Future[None]]:

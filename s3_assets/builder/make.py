@@ -13,7 +13,7 @@ from s3_assets.errors import AccountingError, DamagedTargetError, NotFoundError,
 from s3_assets.hour_file.intake import SourceRows, UnusableSourceError
 from s3_assets.hour_file.layout import Carried
 from s3_assets.hour_file.ledger import Quarantined
-from s3_assets.hour_file.rows import RaggedRowError, RowScanner, lay_rows
+from s3_assets.hour_file.rows import MAX_HELD_ROW_BYTES, RaggedRowError, RowScanner, RowTooLongError, lay_rows
 from s3_assets.hour_file.segments import Codec, DamagedSegmentError, SegmentEncoder, crc32, inflate
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from s3_assets.builder.pipeline import Pipeline
-    from s3_assets.builder.target import Target
+    from s3_assets.builder.target import Readable
     from s3_assets.hour_file.layout import Make
     from s3_assets.hour_file.ledger import Segment
     from s3_assets.hour_file.sources import SourceObject
@@ -91,7 +91,7 @@ class SegmentMaker:
     """Makes segments of one hour; one instance per attempt."""
 
     def __init__(
-        self, pipeline: Pipeline, target: Target | None, spool: Spool, codec: Codec, *, has_header: bool
+        self, pipeline: Pipeline, target: Readable | None, spool: Spool, codec: Codec, *, has_header: bool
     ) -> None:
         """Write finished segments to `spool`; carried rows come from `target`."""
         self._pipeline = pipeline
@@ -228,7 +228,7 @@ def _quarantine(source: SourceObject, error: UnusableSourceError) -> Quarantined
 class _CarriedRows:
     """Rows of held sources out of the hour file's segments, read forward; each segment is checked to its end."""
 
-    def __init__(self, pipeline: Pipeline, target: Target | None) -> None:
+    def __init__(self, pipeline: Pipeline, target: Readable | None) -> None:
         self._pipeline = pipeline
         self._target = target
         self._segment: Segment | None = None
@@ -242,13 +242,16 @@ class _CarriedRows:
             self.finish()
             self._segment, self._position, self._rest = member.segment, 0, b""
             self._pieces = self._inflate(member.segment)
-        scanner = RowScanner(_ANY_LENGTH)
+        scanner = RowScanner(MAX_HELD_ROW_BYTES)
         for _ in self._forward(member.start - self._position):
             pass
-        for piece in self._forward(member.held.raw_length):
-            rows = scanner.feed(piece)
-            if rows:
-                yield rows
+        try:
+            for piece in self._forward(member.held.raw_length):
+                rows = scanner.feed(piece)
+                if rows:
+                    yield rows
+        except RowTooLongError as error:
+            self._damaged(member.segment, str(error), error)
         if scanner.finish() or scanner.rows != member.held.rows:
             detail = f"{member.key} has {scanner.rows} rows in it, and {member.held.rows} by the ledger"
             self._damaged(member.segment, detail)
@@ -276,8 +279,7 @@ class _CarriedRows:
         if segment.offset >= target.tail_start or segment.length <= WHOLE_BYTES:
             chunks: Iterable[bytes] = (target.read(self._pipeline.target, segment.offset, segment.stop),)
         else:
-            span = (segment.offset, segment.stop)
-            chunks = self._pipeline.target.get(target.key, if_match=target.etag, span=span)
+            chunks = target.open(self._pipeline.target, segment.offset, segment.stop)
         try:
             yield from inflate(chunks, raw_length=segment.raw_length, crc=segment.crc)
         except DamagedSegmentError as error:

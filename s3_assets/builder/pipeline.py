@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from s3_assets.hour_file.sources import SourceObject
@@ -25,6 +26,11 @@ MOST_COMPRESS_THREADS = 16
 def _cores() -> int:
     """Cores that this process may use, which in a container are fewer than there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def utc_now() -> datetime:
+    """The time by this host's clock, aware."""
+    return datetime.now(UTC)
 
 
 class Workers:
@@ -64,6 +70,7 @@ class Pipeline:
         grammar: How keys are written.
         policy: The rules of an event, by its name.
         workers: The threads to use.
+        clock: Tells the time, aware: how long something has been left lying. Never what an hour holds.
     """
 
     source: Store
@@ -73,6 +80,7 @@ class Pipeline:
     grammar: KeyGrammar
     policy: Callable[[str], EventPolicy]
     workers: Workers
+    clock: Callable[[], datetime] = utc_now
 
     def target_key(self, hour: Hour) -> str:
         """Whole key of the hour file."""

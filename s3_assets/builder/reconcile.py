@@ -115,7 +115,8 @@ def _prefixes(pipeline: Pipeline, scope: Scope) -> list[str]:
 def source_events(pipeline: Pipeline) -> list[str]:
     """The events that have a folder at the source, sorted."""
     start = pipeline.source_prefix + pipeline.grammar.events_prefix()
-    return sorted(folder[len(start) : -1] for folder in pipeline.source.list_folders(start))
+    level = pipeline.source.list_level(start)
+    return sorted(folder[len(start) : -1] for folder in level if isinstance(folder, str))
 
 
 def target_hours(pipeline: Pipeline, scope: Scope) -> list[Hour]:
@@ -156,7 +157,7 @@ def make_right(
     def build(hour: Hour, seen: Seen) -> HourResult:
         return build_hour(pipeline, hour, seen=seen, options=options)
 
-    yield from _for_each(pipeline, hours, build)
+    yield from each_hour(pipeline, hours, build)
 
 
 def plan_all(
@@ -169,10 +170,10 @@ def plan_all(
     def plan(hour: Hour, seen: Seen) -> Plan:
         return plan_hour(pipeline, hour, seen, options)
 
-    yield from _for_each(pipeline, hours, plan)
+    yield from each_hour(pipeline, hours, plan)
 
 
-def _for_each(pipeline: Pipeline, hours: Iterable[Hour], work: Callable[[Hour, Seen], T]) -> Iterator[T | HourFailure]:
+def each_hour(pipeline: Pipeline, hours: Iterable[Hour], work: Callable[[Hour, Seen], T]) -> Iterator[T | HourFailure]:
     """Look at hours group by group and do `work` on each, a bounded number under way at once."""
     waiting = deque(list(group) for _, group in groupby(sorted(set(hours)), key=lambda h: (h.event, h.date)))
     looking: dict[Future[dict[Hour, Seen]], list[Hour]] = {}

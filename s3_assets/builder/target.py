@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from s3_assets.errors import DamagedTargetError, ForeignTargetError, NotFoundError, PreconditionFailedError
 from s3_assets.hour_file.ledger import FOOTER_BYTES, Ledger, read_footer, read_ledger
@@ -13,10 +13,32 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from s3_assets.hour_file.keys import Hour
-    from s3_assets.store.contract import Store
+    from s3_assets.store.contract import Download, Store
 
 TAIL_BYTES = 64 * 1024
 """How much of a target's end is read at first: the ledger of about 2,000 sources, or all of a small hour file."""
+
+
+class Readable(Protocol):
+    """Bytes that rows can be carried over from."""
+
+    @property
+    def key(self) -> str:
+        """Whole key of the hour file, for messages."""
+        ...
+
+    @property
+    def tail_start(self) -> int:
+        """From where on bytes are at hand."""
+        ...
+
+    def read(self, store: Store, start: int, stop: int) -> bytes:
+        """Bytes `[start, stop)`."""
+        ...
+
+    def open(self, store: Store, start: int, stop: int) -> Download:
+        """The same as a download."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +55,7 @@ class Target:
         problem: Why it can't be used; it is left alone then.
         tail: Its last bytes,
         tail_start: which begin here.
+        is_old: Whether it is a version that does not stand any more, to be read by its `version_id`.
     """
 
     key: str
@@ -44,6 +67,7 @@ class Target:
     problem: DamagedTargetError | None
     tail: bytes
     tail_start: int
+    is_old: bool = False
 
     def read(self, store: Store, start: int, stop: int) -> bytes:
         """Bytes `[start, stop)` of this very version, from the tail at hand where they are in it.
@@ -53,7 +77,13 @@ class Target:
         """
         if start >= self.tail_start:
             return self.tail[start - self.tail_start : stop - self.tail_start]
-        return store.get(self.key, if_match=self.etag, span=(start, stop)).read()
+        return self.open(store, start, stop).read()
+
+    def open(self, store: Store, start: int, stop: int) -> Download:
+        """The same as a download, for what is not to be held in memory at once."""
+        if self.is_old:
+            return store.get(self.key, version_id=self.version_id, span=(start, stop))
+        return store.get(self.key, if_match=self.etag, span=(start, stop))
 
 
 READ_TRIES = 5
@@ -72,9 +102,14 @@ def read_target(store: Store, key: str, hour: Hour) -> Target | None:
     return _read(store, key, hour)
 
 
-def _read(store: Store, key: str, hour: Hour) -> Target | None:
+def read_version(store: Store, key: str, hour: Hour, version_id: str) -> Target | None:
+    """An older version of the hour file; None where it is gone meanwhile, or a mark of deletion."""
+    return _read(store, key, hour, version_id)
+
+
+def _read(store: Store, key: str, hour: Hour, version_id: str | None = None) -> Target | None:
     try:
-        download = store.get(key, suffix=TAIL_BYTES)
+        download = store.get(key, suffix=TAIL_BYTES, version_id=version_id)
     except NotFoundError:
         return None
     tail, start, info = download.read(), download.start, download.info
@@ -82,7 +117,8 @@ def _read(store: Store, key: str, hour: Hour) -> Target | None:
     try:
         footer = read_footer(key, tail[-FOOTER_BYTES:], info.size)
         if footer.reading_start < start:
-            head = store.get(key, if_match=info.etag, span=(footer.reading_start, start)).read()
+            span = (footer.reading_start, start)
+            head = store.get(key, if_match=info.etag, span=span, version_id=version_id).read()
             tail, start = head + tail, footer.reading_start
         ledger = read_ledger(key, footer, tail[footer.reading_start - start :])
         if (ledger.event, ledger.hour) != (hour.event, hour.label):
@@ -99,4 +135,5 @@ def _read(store: Store, key: str, hour: Hour) -> Target | None:
         problem=problem,
         tail=tail,
         tail_start=start,
+        is_old=version_id is not None,
     )

@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from s3_assets.errors import KeyGrammarError
-from s3_assets.hour_file.keys import parse_label
+from s3_assets.hour_file.keys import label_of, parse_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
+
+    from s3_assets.builder.reconcile import Scope
+    from s3_assets.settings import Settings
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9_.~-]+)*/?")
+_REPLAY_ID = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{6}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,19 @@ class Range:
     events: tuple[str, ...]
     first_label: str | None
     last_label: str | None
+
+    def scope(self, settings: Settings, now: datetime) -> Scope:
+        """The range with its open ends closed: by the start date of the settings, and by the hour of `now`."""
+        from s3_assets.builder.reconcile import Scope
+
+        start, latest = f"{settings.start_date:%Y-%m-%d}-00:00", label_of(now)
+        return Scope(
+            max(self.first_label or start, start),
+            min(self.last_label or latest, latest),
+            self.events or None,
+            start_label=start,
+            now_label=latest,
+        )
 
 
 class _HourType(click.ParamType[str]):
@@ -67,8 +86,34 @@ class _EventType(click.ParamType[str]):
         return text
 
 
+class _WebAddressType(click.ParamType[str]):
+    """Where Dagster's webserver is."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what is no address, or holds credentials, without showing it."""
+        if not _WEB_ADDRESS.fullmatch(str(value)):
+            self.fail("needs an http or https address without credentials, as http://127.0.0.1:3000", param, ctx)
+        return str(value)
+
+
+class _ReplayIdType(click.ParamType[str]):
+    """What `replay` calls all runs that it launched at once."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what no replay is called."""
+        if not _REPLAY_ID.fullmatch(str(value)):
+            self.fail(f"{value!r} is no id of a replay, which looks like 20260901T071500-3fa94c", param, ctx)
+        return str(value)
+
+
 HOUR = _HourType()
 EVENT = _EventType()
+WEB_ADDRESS = _WebAddressType()
+REPLAY_ID = _ReplayIdType()
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:

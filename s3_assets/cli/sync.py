@@ -15,7 +15,6 @@ from rich.table import Table
 
 from s3_assets.builder.reconcile import (
     HourFailure,
-    Scope,
     make_right,
     observe,
     plan_all,
@@ -24,7 +23,6 @@ from s3_assets.builder.reconcile import (
 )
 from s3_assets.cli.render import console, human_bytes, plain, printable
 from s3_assets.errors import S3AssetsError
-from s3_assets.hour_file.keys import label_of
 from s3_assets.hour_file.plan import Verdict
 from s3_assets.opening import open_pipeline
 from s3_assets.settings import load_settings
@@ -45,7 +43,7 @@ T = TypeVar("T")
 
 def sync_hours(hours: Range, options: BuildOptions, *, as_json: bool) -> int:
     """Make the hours right; the exit code."""
-    with _opened(hours) as (pipeline, found, listing):
+    with _opened(hours, rebuild=options.rebuild) as (pipeline, found, listing):
         done, failures = _collect(make_right(pipeline, found, options), len(found), _result_json)
         if as_json:
             _print_json(done, failures, listing)
@@ -56,7 +54,7 @@ def sync_hours(hours: Range, options: BuildOptions, *, as_json: bool) -> int:
 
 def plan_hours(hours: Range, options: BuildOptions, *, as_json: bool) -> int:
     """Say what would make the hours right; the exit code."""
-    with _opened(hours) as (pipeline, found, listing):
+    with _opened(hours, rebuild=options.rebuild) as (pipeline, found, listing):
         plans, failures = _collect(plan_all(pipeline, found, options), len(found), _plan_json)
         if as_json:
             _print_json(plans, failures, listing)
@@ -85,24 +83,19 @@ def _collect(
 
 
 @contextmanager
-def _opened(hours: Range) -> Iterator[tuple[Pipeline, list[Hour], Listing]]:
-    """An open pipeline, the hours of the range that have sources (or lost them), and the listing they came from."""
+def _opened(hours: Range, *, rebuild: bool) -> Iterator[tuple[Pipeline, list[Hour], Listing]]:
+    """An open pipeline, the hours of the range, and the listing they came from.
+
+    Those that have sources; those that lost them and may have to go; and to `rebuild`, those that have an hour file.
+    """
     settings = load_settings(os.environ)
-    start = f"{settings.start_date:%Y-%m-%d}-00:00"
-    now = label_of(datetime.now(UTC))
-    scope = Scope(
-        max(hours.first_label or start, start),
-        min(hours.last_label or now, now),
-        tuple(hours.events) or None,
-        start_label=start,
-        now_label=now,
-    )
+    scope = hours.scope(settings, datetime.now(UTC))
     with open_pipeline(settings) as pipeline:
         listing = observe(pipeline, scope)
         found = set(listing.hours)
-        dropping = [*settings.events.values(), settings.defaults]
-        if any(policy.on_vanished == "drop" for policy in dropping):
-            found |= {h for h in target_hours(pipeline, scope) if settings.policy(h.event).on_vanished == "drop"}
+        if rebuild or any(policy.on_vanished == "drop" for policy in (*settings.events.values(), settings.defaults)):
+            there = target_hours(pipeline, scope)
+            found |= {hour for hour in there if rebuild or settings.policy(hour.event).on_vanished == "drop"}
         if not found and not listing.rejected:
             _say_nothing_found(pipeline, hours)
         listing.hours.clear()  # only its keys were needed, and there may be very many

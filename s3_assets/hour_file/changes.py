@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s3_assets.hour_file.sources import fingerprint, listing_fingerprint
+from s3_assets.hour_file.sources import fingerprint as fingerprint_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
-
-    from s3_assets.hour_file.keys import Hour
     from s3_assets.hour_file.policy import EventPolicy
-    from s3_assets.hour_file.sources import Listing
-
 
 _QUARANTINED = "-quarantined-"
 
@@ -32,35 +27,28 @@ def read_data_version(version: str) -> tuple[str, int]:
     return (fingerprint, int(count)) if count.isdecimal() else (version, 0)
 
 
-def changed_hours(
-    listing: Listing, recorded: Mapping[Hour, str], present: Collection[Hour], policy: Callable[[str], EventPolicy]
-) -> list[Hour]:
-    """The hours to be made right, newest first.
+def differs(fingerprint: str | None, recorded: str | None, *, is_there: bool | None, policy: EventPolicy) -> bool:
+    """Whether an hour is to be made right, as far as can be told without reading its hour file.
 
     Args:
-        listing: A complete listing of the sources of the hours in question.
-        recorded: The last recorded data version of each hour of the same range.
-        present: The hours of the same range that have an hour file.
-        policy: The rules of an event, by its name.
+        fingerprint: Of its sources, by a complete listing; None where it has none.
+        recorded: The data version that was recorded when it was last made right; None where it never was.
+        is_there: Whether its hour file is there; None where nobody looked.
+        policy: The event's.
 
     Returns:
-        Hours whose sources are not those recorded, or whose hour file is gone. An hour that has no sources left is
-        among them where its event drops vanished sources, or where it had quarantined ones; else its rows stay, and
+        True where its sources are not those recorded, or its hour file is gone. An hour that has no sources left
+        differs where its event drops vanished sources, or where it had quarantined ones; else its rows stay, and
         there is nothing to do.
     """
-    versions = {hour: read_data_version(version) for hour, version in recorded.items()}
-    changed = [
-        hour
-        for hour, sources in listing.hours.items()
-        if hour not in present
-        or hour not in versions
-        or versions[hour][0] != listing_fingerprint(sources, policy(hour.event).content_token())
-    ]
-    changed += [
-        hour
-        for hour, (version, quarantined) in versions.items()
-        if hour not in listing.hours
-        and (quarantined or policy(hour.event).on_vanished == "drop")
-        and version != fingerprint((), policy(hour.event).content_token())
-    ]
-    return sorted(changed, key=lambda hour: (hour.label, hour.event), reverse=True)
+    if fingerprint is not None:
+        return is_there is False or recorded is None or read_data_version(recorded)[0] != fingerprint
+    if recorded is None:
+        return bool(is_there) and policy.on_vanished == "drop"
+    version, quarantined = read_data_version(recorded)
+    return (quarantined > 0 or policy.on_vanished == "drop") and version != empty_fingerprint(policy)
+
+
+def empty_fingerprint(policy: EventPolicy) -> str:
+    """Of an hour without sources."""
+    return fingerprint_of((), policy.content_token())

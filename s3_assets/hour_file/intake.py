@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
+GATHERED_BYTES = 1024 * 1024
+"""Rows are looked for in pieces of at least this size: a row that is still open is looked at again with each piece,
+and a gzip of tiny members comes byte by byte."""
+
+
 class UnusableSourceError(ValueError):
     """A source object can't be taken in: it is to be quarantined.
 
@@ -61,7 +66,7 @@ class SourceRows:
         """
         scanner = RowScanner()
         try:
-            for chunk in plain_csv(self._chunks):
+            for chunk in _gathered(plain_csv(self._chunks)):
                 self.bytes_in += len(chunk)
                 yield from self._give(scanner.feed(chunk))
                 self.rows = scanner.rows - self._has_header * self._started
@@ -85,3 +90,17 @@ class SourceRows:
                 self.header, data = data[:end], data[end:]
         if data:
             yield data
+
+
+def _gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes, in pieces that are not small."""
+    waiting: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        waiting.append(chunk)
+        size += len(chunk)
+        if size >= GATHERED_BYTES:
+            yield waiting[0] if len(waiting) == 1 else b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)

@@ -211,6 +211,23 @@ class KeyGrammar:
         """The longest prefix that all source keys of `hour` share."""
         return self.date_prefix(hour.event, hour.date) + self._hour_start.replace("{HH}", hour.hh)
 
+    def period_prefix(self, event: str, period: str) -> str:
+        """The longest prefix that all source keys of `event` in a month, a date or an hour share.
+
+        `period` is `2024-06`, `2024-06-12` or `2024-06-12-07`.
+        """
+        if len(period) == len("2024-06"):
+            return f"{self.dates_prefix(event)}{period}-"
+        if len(period) == len("2024-06-12"):
+            return self.date_prefix(event, period)
+        return self.hour_prefix(Hour(event, f"{period}:00"))
+
+    @staticmethod
+    def target_period_prefix(event: str, period: str) -> str:
+        """The same of target keys."""
+        date, hour = period[: len("2024-06-12")], period[len("2024-06-12-") :]
+        return f"{event}/{date}-" if len(date) == len("2024-06") else f"{event}/{date}/{hour}"
+
     def _folder_prefix(self, count: int, event: str, day: str) -> str:
         names = {"{event}": event, "{date}": day}
         return "".join(f"{names.get(part, part)}/" for part in self._folders[:count])

@@ -76,6 +76,7 @@ def lay_out(
     read: Iterable[SourceObject],
     *,
     keep_segments: bool = True,
+    carried: Iterable[Carried] | None = None,
 ) -> list[Reuse | Make]:
     """The segments of the new hour file's rows, in order.
 
@@ -83,10 +84,12 @@ def lay_out(
         ledger: Of the hour file as it is.
         stay: Its sources whose rows stay.
         read: Sources whose rows come from the source.
-        keep_segments: Whether segments may stand as they are; False where rows must be laid out anew.
+        keep_segments: Whether segments may stand as they are; False where rows must be laid out or checked anew.
+        carried: Where the rows that stay are, if not in the segments of `ledger`.
     """
     staying = {held.key for held in stay}
-    items: list[SourceObject | Carried] = [*_carried(ledger, staying), *read]
+    where = _carried(ledger, staying) if carried is None else (one for one in carried if one.key in staying)
+    items: list[SourceObject | Carried] = [*where, *read]
     items.sort(key=lambda item: order_key(item.key))
     intact = set(_intact(items)) if keep_segments else set()
     runs: list[Segment | list[SourceObject | Carried]] = []

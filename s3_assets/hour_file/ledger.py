@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from zlib_ng import zlib_ng
 
-from s3_assets.errors import DamagedTargetError, ForeignTargetError, NewerFormatError
+from s3_assets.errors import DamagedTargetError, ForeignTargetError, NewerFormatError, S3AssetsError
 from s3_assets.hour_file.keys import order_key
 from s3_assets.hour_file.segments import GZIP_HEADER, LAST_BLOCK, TRAILER_BYTES, combine_crc32, crc32, trailer
 from s3_assets.hour_file.sources import fingerprint
@@ -29,8 +29,9 @@ MAGIC: Final = b"s3assets"
 PIECE_BYTES: Final = 16 * 1024 - 32
 """Ledger bytes in one member: with its frames, FEXTRA stays within 16 KiB, which every reader takes."""
 
-MAX_LEDGER_BYTES: Final = 256 * 1024 * 1024
-"""More than this, inflated, is no ledger of ours: about ten million sources in one hour."""
+MAX_LEDGER_BYTES: Final = 64 * 1024 * 1024
+"""More than this, inflated, is no ledger of ours: about half a million sources in one hour. Parsing it takes up to 20
+times as much memory where somebody means harm."""
 
 _MEMBER_HEADER = b"\x1f\x8b\x08\x04\x00\x00\x00\x00\x00\xff"  # RFC 1952 2.3, FLG.FEXTRA
 _MEMBER_END = LAST_BLOCK + b"\x00" * 8  # an empty deflate stream, CRC-32 0, ISIZE 0
@@ -40,6 +41,16 @@ _FOOTER = struct.Struct("<8sHHIQQQ32sI")  # see docs/format.md, 'The footer'
 _FRAME_BYTES = len(_MEMBER_HEADER) + _EXTRA.size + len(_MEMBER_END)
 FOOTER_BYTES: Final = _FRAME_BYTES + _FOOTER.size
 """The footer member: the last bytes of every hour file."""
+
+
+class LedgerTooLargeError(S3AssetsError):
+    """An hour has so many sources that no reader would take its ledger: nothing was written."""
+
+    hint = "let producers write fewer, larger objects, or split the event"
+
+    def __init__(self, event: str, hour: str, sources: int) -> None:
+        """Name the hour, and how many `sources` it has."""
+        super().__init__(f"the {sources:,} sources of {event} {hour} need a ledger of over {MAX_LEDGER_BYTES} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +198,14 @@ def _member(subfield: bytes, payload: bytes) -> bytes:
 
 
 def encode(ledger: Ledger) -> bytes:
-    """The ledger's members and the footer member, as they follow the data member."""
+    """The ledger's members and the footer member, as they follow the data member.
+
+    Raises:
+        LedgerTooLargeError: It would be larger than a reader takes.
+    """
     text = json.dumps(_to_json(ledger), ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+    if len(text) > MAX_LEDGER_BYTES:
+        raise LedgerTooLargeError(ledger.event, ledger.hour, len(ledger.held))
     compressor = zlib_ng.compressobj(6, zlib_ng.DEFLATED, -15)
     packed = compressor.compress(text) + compressor.flush()
     pieces = [packed[start : start + PIECE_BYTES] for start in range(0, len(packed), PIECE_BYTES)]
@@ -297,6 +314,7 @@ def read_footer(key: str, tail: bytes, size: int) -> Footer:
         or data_length < len(GZIP_HEADER) + TRAILER_BYTES
         or pieces != -(-packed_length // PIECE_BYTES)
         or text_length > MAX_LEDGER_BYTES
+        or packed_length > text_length + text_length // 1000 + 64  # deflate never adds more
     ):
         raise DamagedTargetError(key, f"its footer's lengths don't add up to the file's {size} bytes")
     return footer

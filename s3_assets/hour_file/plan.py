@@ -164,6 +164,11 @@ def make_plan(
         policy,
         accept_vanished=accept_vanished,
     )
+    if rebuild and verdict is Verdict.NOTHING and stay:
+        verdict, reason = (
+            Verdict.BUILD,
+            "a rebuild was asked for; all its sources are gone: their rows are carried over",
+        )
     return Plan(
         hour=hour,
         verdict=verdict,

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 MAX_ROW_BYTES = 16 * 1024 * 1024
 """The longest row that is taken: bounds memory where a quote is never closed."""
 
+MAX_HELD_ROW_BYTES = 2 * MAX_ROW_BYTES
+"""The longest row in an hour file: laying out can make one longer than a source's may be."""
+
 # A quoted field: its opening quote stands at the start of a field, a doubled quote is text (RFC 4180, 2.7).
 # Possessive, so that a field cut in the middle is never taken for a shorter, closed one.
 # It begins with the quote itself and looks back after it: the engine then skips to quotes, 30 times as fast.

@@ -11,6 +11,7 @@ from s3_assets.builder.build import BuildOptions, HourResult, Pauses, build_hour
 from s3_assets.builder.pipeline import Pipeline, Workers
 from s3_assets.builder.target import read_target
 from s3_assets.hour_file.keys import Hour, KeyGrammar
+from s3_assets.hour_file.ledger import read_footer, read_ledger
 from s3_assets.hour_file.policy import EventPolicy
 from s3_assets.store.memory import MemoryStore
 
@@ -62,6 +63,7 @@ class Bench:
             grammar=KeyGrammar(),
             policy=lambda _: self.policy,
             workers=self.workers,
+            clock=lambda: self.clock,
         )
 
     def put(self, name: str, data: bytes, *, hour: Hour = HOUR) -> ObjectInfo:
@@ -101,6 +103,11 @@ class Bench:
         assert target is not None
         assert target.ledger is not None, target.problem
         return target.ledger
+
+    def ledger_of(self, file: bytes) -> Ledger:
+        """The ledger of an hour file's bytes."""
+        footer = read_footer("", file, len(file))
+        return read_ledger("", footer, file[footer.reading_start :])
 
     def writes(self, hour: Hour = HOUR) -> int:
         """How often the hour file was written or deleted."""

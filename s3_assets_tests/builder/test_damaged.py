@@ -73,17 +73,6 @@ def test_a_damaged_segment_is_seen_when_it_is_to_stand_or_to_be_carried(bench, w
     assert_refused_then_mended(bench, DamagedTargetError, "damaged")
 
 
-def test_damaged_rows_of_vanished_sources_can_not_be_mended(bench):
-    """A rebuild would lose them: it is refused too, and the file is left to an operator."""
-    fill(bench)
-    overwrite(bench, flipped(bench.file(), bench.ledger().segments[1].offset + 500))
-    bench.delete("07_00_a.csv")
-    before = bench.info()
-    with pytest.raises(DamagedTargetError):
-        bench.build(rebuild=True)
-    assert bench.info() == before
-
-
 @pytest.mark.parametrize("cut", [1, 30, FOOTER_BYTES, FOOTER_BYTES + 1, 500, 20_000])
 def test_a_truncated_hour_file_is_reported(bench, cut):
     """Wherever it was cut."""

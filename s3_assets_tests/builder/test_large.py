@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from base64 import b85encode
+from datetime import timedelta
 
 import pytest
 
-from s3_assets.builder.build import Pauses, build_hour
-from s3_assets.builder.commit import WHOLE_PUT_BYTES
-from s3_assets.errors import PreconditionFailedError, StoreUnavailableError
+from s3_assets.audit.differences import Kind
+from s3_assets.audit.hours import AuditOptions, audit_hour
+from s3_assets.builder.build import Pauses, build_hour, see
+from s3_assets.builder.commit import ABANDONED_AFTER, WHOLE_PUT_BYTES
+from s3_assets.errors import AccessDeniedError, PreconditionFailedError, StoreUnavailableError
 from s3_assets.hour_file.policy import EventPolicy
 from s3_assets_tests.builder.bench import HOUR, Bench
 from s3_assets_tests.builder.faults import ScriptedStore, fail
@@ -46,6 +50,7 @@ def large(template) -> Bench:
     bench = Bench(template.workers, FAST)
     for store, other in ((bench.source, template.source), (bench.target, template.target)):
         store._history = {key: list(versions) for key, versions in other._history.items()}
+        store._keys = list(other._keys)
         store._serial = other._serial
     return bench
 
@@ -189,3 +194,74 @@ def test_a_precondition_that_never_holds_is_given_up(large):
     with pytest.raises(Exception, match="changed under each of 8 tries"):
         build_hour(large.pipeline, HOUR, pauses=Pauses(sleep=lambda _: None))
     assert list(large.target.list_uploads("")) == []
+
+
+def test_uploads_that_killed_builders_left_of_this_key_are_aborted_once_they_are_old(large):
+    """Not one that a living builder may be using, and not another key's."""
+    large.target.start_upload(large.key()).put_part(1, b"killed")
+    large.target.start_upload(large.key() + ".bak").put_part(1, b"someone's")
+    large.clock += ABANDONED_AFTER
+    large.target.start_upload(large.key()).put_part(1, b"living")
+    large.clock += timedelta(seconds=1)
+    large.put("07_59_late.csv", LATE)
+    assert large.build().traffic_target.requests["abort"] == 1
+    assert sorted((upload.key, upload.initiated < large.clock - ABANDONED_AFTER) for upload in open_uploads(large)) == [
+        (large.key(), False),
+        (large.key() + ".bak", True),
+    ]
+
+
+def test_a_living_builder_whose_upload_was_aborted_plans_anew(large):
+    """A day for one upload: another builder takes it for dead. Nothing is lost but the time."""
+    large.put("07_59_late.csv", LATE)
+    scripted = large.target_seen = ScriptedStore(large.target)
+
+    def another() -> None:
+        large.clock += timedelta(days=1)
+        other = large.fresh()
+        other.target = other.target_seen = large.target
+        large.put("07_58_other.csv", b"id,n\nother,1\n")
+        other.build()
+
+    scripted.before("put_part", 1, another)
+    assert large.build().tries == 2
+    assert large.text() == expected({"07_59_late.csv": LATE, "07_58_other.csv": b"id,n\nother,1\n"})
+    assert open_uploads(large) == []
+
+
+def test_a_commit_does_not_fail_where_open_uploads_may_not_be_listed(large, caplog):
+    """The log says that they stay."""
+    large.put("07_59_late.csv", LATE)
+    scripted = large.target_seen = ScriptedStore(large.target)
+    scripted.before("list_uploads", 1, fail(AccessDeniedError("ListMultipartUploads", "k", "AccessDenied")))
+    with caplog.at_level(logging.WARNING, "s3_assets"):
+        large.build()
+    assert large.text() == expected({"07_59_late.csv": LATE})
+    assert "left open" in caplog.text
+
+
+def test_a_small_commit_does_not_look_for_open_uploads(bench):
+    """One look, one list, one GET and one PUT, as before."""
+    bench.put("07_00_a.csv", b"n\n1\n")
+    result = bench.build()
+    assert dict(result.traffic_target.requests) == {"get": 1, "put": 1}
+
+
+def test_a_damaged_segment_of_a_large_file_is_copied_on_unread_until_an_audit_or_a_rebuild_reads_it(large):
+    """What the server copies is not read by a build; a deep audit finds it, and a rebuild mends it."""
+    segment = large.ledger().segments[2]
+    file = bytearray(large.file())
+    file[segment.offset + 1000] ^= 1
+    large.target.put(large.key(), bytes(file))
+    large.put("07_59_late.csv", LATE)
+    large.build()
+    large.delete("07_20_big.csv")
+    found = audit_hour(large.pipeline, HOUR, see(large.pipeline, HOUR), AuditOptions(deep=True))
+    assert [(one.kind, one.keys[0][-13:]) for one in found.differences] == [(Kind.DAMAGED, "07_20_big.csv")]
+    assert "older versions" in large.build(rebuild=True).plan.reason
+    assert large.text() == expected({"07_59_late.csv": LATE})
+
+
+def open_uploads(bench: Bench) -> list:
+    """Of all keys."""
+    return list(bench.target.list_uploads(""))

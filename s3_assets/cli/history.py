@@ -1,0 +1,118 @@
+"""`history`: the versions of one hour file, and bringing one of them back."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from s3_assets.builder.history import HourVersion, history, restore
+from s3_assets.cli.render import console, human_bytes, plain, printable
+from s3_assets.hour_file.keys import Hour
+from s3_assets.opening import open_pipeline
+from s3_assets.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NOT_VERSIONED = "the bucket keeps no versions: switch its versioning on to have a history from then on"
+
+
+def show_history(event: str, label: str, *, as_json: bool) -> int:
+    """Print the versions of an hour file, newest first; the exit code, 1 where there is none."""
+    hour = Hour(event, label)
+    with open_pipeline(load_settings(os.environ)) as pipeline:
+        uri = pipeline.target_uri(hour)
+        versions = list(history(pipeline, hour))
+    if not versions:
+        click.echo(f"there is no hour file {printable(uri)}, and never was, as far as its versions tell", err=True)
+        return 1
+    versioned = any(version.info.version_id is not None for version in versions)
+    if as_json:
+        document = {"uri": uri, "versioned": versioned, "versions": [_version_json(version) for version in versions]}
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        return 0
+    _print(versions)
+    if not versioned:
+        click.echo(f"{printable(uri)}: {NOT_VERSIONED}", err=True)
+    return 0
+
+
+def restore_version(event: str, label: str, version_id: str, *, as_json: bool) -> int:
+    """Bring a version back as a new one; the exit code, 1 where the bucket keeps none.
+
+    Raises:
+        S3AssetsError: It is not there, damaged, or somebody else was faster: nothing was written.
+    """
+    hour = Hour(event, label)
+    with open_pipeline(load_settings(os.environ)) as pipeline:
+        uri = pipeline.target_uri(hour)
+        standing = pipeline.target.head(pipeline.target_key(hour))
+        if standing is not None and standing.version_id is None:
+            click.echo(f"{printable(uri)}: {NOT_VERSIONED}", err=True)
+            return 1
+        info = restore(pipeline, hour, version_id)
+    new = version_id if info is None else info.version_id
+    if as_json:
+        click.echo(json.dumps({"uri": uri, "version_id": new, "restored": version_id, "written": info is not None}))
+    elif info is None:
+        click.echo(f"{printable(uri)} is version {printable(version_id)} already: nothing was written")
+    else:
+        click.echo(f"{printable(uri)} is as version {printable(version_id)} was, by the new version {new}")
+        click.echo("The sensor, or `s3-assets sync`, makes it equal to its sources again where they differ.")
+    return 0
+
+
+def _print(versions: Sequence[HourVersion]) -> None:
+    table = Table("written", "version", "", box=None, pad_edge=False)
+    for name in ("size", "rows", "sources"):
+        table.add_column(name, justify="right")
+    table.add_column("what changed")
+    for version in versions:
+        info = version.info
+        table.add_row(
+            f"{info.last_modified:%Y-%m-%d %H:%M:%S}",
+            plain(info.version_id or "-"),
+            "stands" if version.stands else "",
+            "" if version.is_deleted else human_bytes(info.size),
+            "" if version.rows is None else f"{version.rows:,}",
+            "" if version.sources is None else f"{version.sources:,}",
+            plain(_what(version)),
+        )
+    console().print(table)
+
+
+def _what(version: HourVersion) -> str:
+    if version.is_deleted:
+        return "deleted"
+    if version.problem is not None:
+        return f"can't be read: {version.problem}"
+    return "the one before can't be read" if version.changes is None else str(version.changes)
+
+
+def _version_json(version: HourVersion) -> dict[str, Any]:
+    found = version.changes
+    return {
+        "version_id": version.info.version_id,
+        "written": version.info.last_modified.isoformat(),
+        "stands": version.stands,
+        "deleted": version.is_deleted,
+        "size": version.info.size,
+        "etag": version.info.etag,
+        "rows": version.rows,
+        "sources": version.sources,
+        "quarantined": version.quarantined,
+        "problem": version.problem,
+        "changes": None
+        if found is None
+        else {
+            "added": found.added,
+            "rewritten": found.rewritten,
+            "removed": found.removed,
+            "quarantined": found.quarantined,
+            "rows": found.rows,
+        },
+    }

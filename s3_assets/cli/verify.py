@@ -1,0 +1,126 @@
+"""`verify`: is every hour file equal to its sources? Says what differs, and which command mends it."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from s3_assets.audit.differences import Report, Standing
+from s3_assets.audit.hours import AuditOptions, Sweep, abort_left_open, audit_hours, sweep
+from s3_assets.builder.reconcile import HourFailure, Scope
+from s3_assets.cli.render import human_bytes, printable
+from s3_assets.errors import S3AssetsError
+from s3_assets.hour_file.keys import label_of
+from s3_assets.opening import open_pipeline
+from s3_assets.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from s3_assets.audit.differences import Difference, HourAudit
+    from s3_assets.cli.options import Range
+
+
+def verify_hours(hours: Range, *, deep: bool, grace_minutes: int, abort_uploads: bool, as_json: bool) -> int:
+    """Audit the hours; the exit code: 1 where something is wrong or could not be looked at."""
+    settings = load_settings(os.environ)
+    start, now = f"{settings.start_date:%Y-%m-%d}-00:00", label_of(datetime.now(UTC))
+    scope = Scope(
+        max(hours.first_label or start, start),
+        min(hours.last_label or now, now),
+        tuple(hours.events) or None,
+        start_label=start,
+        now_label=now,
+    )
+    options = AuditOptions(deep=deep, grace=timedelta(minutes=grace_minutes))
+    report, failures = Report(), []
+    with open_pipeline(settings) as pipeline:
+        aborted = abort_left_open(pipeline, scope) if abort_uploads else 0
+        swept = sweep(pipeline, scope)
+        report.note(swept.differences)
+        for outcome in _with_progress(audit_hours(pipeline, swept.hours, options), len(swept.hours)):
+            if isinstance(outcome, HourFailure):
+                failures.append(outcome)
+            else:
+                report.add(outcome)
+    failures.sort(key=lambda failure: failure.hour)
+    if as_json:
+        click.echo(json.dumps(_document(report, failures, swept, aborted), indent=2, ensure_ascii=False))
+    else:
+        _print(report, failures, swept, aborted)
+    return 1 if report.wrong or failures else 0
+
+
+def _with_progress(outcomes: Iterable[HourAudit | HourFailure], total: int) -> Iterator[HourAudit | HourFailure]:
+    """The same outcomes, with a progress bar on stderr where that is a terminal."""
+    terminal = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
+        yield from progress.track(outcomes, total=total, description="hours")
+
+
+def _print(report: Report, failures: list[HourFailure], swept: Sweep, aborted: int) -> None:
+    for difference in report.in_order():
+        whose = "" if difference.hour is None else f"{difference.hour}: "
+        click.echo(printable(f"{difference.standing}: {whose}{difference.sentence()}"))
+        if difference.mend:
+            click.echo(printable(f"    {difference.mend}"))
+    left_out = sum(report.standings.values()) - len(report.named)
+    if left_out:
+        click.echo(f"and {left_out:,} more")
+    click.echo(
+        f"{report.hours:,} hours, {report.sources:,} sources, {report.rows:,} rows: "
+        + (f"{report.wrong:,} wrong, {report.behind:,} behind" if report.standings else "no difference")
+        + (f"; {report.kept:,} hours outlived their sources" if report.kept else "")
+        + (f"; {human_bytes(report.bytes_read)} read" if report.bytes_read else "")
+        + (f"; {aborted:,} uploads aborted" if aborted else "")
+        + (f"; {len(failures):,} hours could not be audited" if failures else "")
+    )
+    rejected = swept.listing.rejected
+    if rejected:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in rejected.most_common())
+        click.echo(printable(f"{rejected.total():,} keys below the source prefix are no sources: {reasons}"), err=True)
+    for failure in failures:
+        click.echo(f"  {printable(str(failure.hour))}: {printable(_error_text(failure))}", err=True)
+
+
+def _document(report: Report, failures: list[HourFailure], swept: Sweep, aborted: int) -> dict[str, Any]:
+    return {
+        "differences": [_difference_json(difference) for difference in report.in_order()],
+        "wrong": report.wrong,
+        "behind": report.behind,
+        "hours": report.hours,
+        "sources": report.sources,
+        "rows": report.rows,
+        "hours_that_outlived_their_sources": report.kept,
+        "bytes_read": report.bytes_read,
+        "uploads_aborted": aborted,
+        "failed": [
+            {"event": failure.hour.event, "hour": failure.hour.label, "error": _error_text(failure)}
+            for failure in failures
+        ],
+        "no_sources": dict(swept.listing.rejected),
+    }
+
+
+def _difference_json(difference: Difference) -> dict[str, Any]:
+    hour = difference.hour
+    return {
+        "event": None if hour is None else hour.event,
+        "hour": None if hour is None else hour.label,
+        "wrong": difference.standing is Standing.WRONG,
+        "kind": str(difference.kind),
+        "what": difference.sentence(),
+        "count": difference.count,
+        "mend": difference.mend,
+    }
+
+
+def _error_text(failure: HourFailure) -> str:
+    return failure.error.describe() if isinstance(failure.error, S3AssetsError) else repr(failure.error)

@@ -1,0 +1,1 @@
+"""Bytes that nobody can be trusted with: only typed errors come out, in bounded time and memory."""
