@@ -59,11 +59,13 @@ class Case:
 
 _OLD = {"07_10_b.csv": rows(10), "07_20_c.csv": rows(20), "07_30_d.csv": rows(30)}
 _NEW = {"07_00_a.csv": rows(0), **_OLD, "07_20_c.csv": rows(25), "07_40_e.csv": rows(40)}
+_MANY = {f"07_{minute}_g.csv": rows(minute * 10) for minute in range(10, 22)}
 _PACKED = {f"07_{minute}_f.csv": hard_to_pack(0.002, minute) for minute in (10, 20, 30)}
 SMALL = (
     Case("create", {}, _OLD),
     Case("splice", _OLD, _NEW),
     Case("remove", _OLD, {}, on_vanished="drop"),
+    Case("rebuild", _MANY, _MANY, options={"rebuild": True}),
 )
 PARTS = Case("parts", _PACKED, _PACKED | {"07_25_e.csv": rows(40)}, options={"put_bytes": 1000, "part_bytes": 500})
 """Large in the number of its parts only, for servers that take parts below 5 MiB."""

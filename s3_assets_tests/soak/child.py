@@ -1,7 +1,7 @@
 """Builders in processes of their own: they can be killed at any call to the server, and race each other.
 
 One process reads jobs from its standard input, a line of JSON each, and forks for every builder; the result of a job
-is a line of JSON on its standard output. It holds no client itself, so that a fork inherits no connection.
+is a line of JSON on its standard output. It makes no request itself, so that a fork inherits no connection.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import sys
 import threading
 import traceback
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 import obstore.store  # noqa: F401  (imported once, before forks)
 
 from s3_assets.builder import commit
-from s3_assets.builder.build import Pauses, build_hour, see
+from s3_assets.builder.build import BuildOptions, Pauses, build_hour, see
 from s3_assets.builder.pipeline import Pipeline, Workers
 from s3_assets.errors import ContendedError
 from s3_assets.hour_file.keys import Hour, KeyGrammar
@@ -34,6 +36,17 @@ if TYPE_CHECKING:
     from s3_assets_tests.servers import Server
 
 REGION = "us-east-1"
+
+
+@cache
+def warm_session(access_key: str, secret_key: str) -> boto3.Session:
+    """A session that has read botocore's descriptions of S3, half a second's work: forks inherit them.
+
+    The client that made it read them never made a request: no connection is inherited.
+    """
+    session = boto3.Session(aws_access_key_id=access_key, aws_secret_access_key=secret_key, region_name=REGION)
+    session.client("s3", endpoint_url="http://127.0.0.1:1").close()
+    return session
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,8 @@ class Site:
         put_bytes: The largest hour file that goes in one PUT; None is the package's.
         part_bytes: The smallest part; None is the package's.
         unconditional: A builder broken on purpose: it writes whatever stands there.
+        clock_ahead_s: How far its clock is ahead.
+        rebuild: Whether a rebuild is asked for.
     """
 
     endpoint_url: str
@@ -67,13 +82,13 @@ class Site:
     put_bytes: int | None = None
     part_bytes: int | None = None
     unconditional: bool = False
+    clock_ahead_s: int = 0
+    rebuild: bool = False
 
     def store(self, watch: Calls | None = None) -> S3Store:
         """The bucket."""
         kind = Unconditional if self.unconditional else WatchedS3
-        session = boto3.Session(
-            aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key, region_name=REGION
-        )
+        session = warm_session(self.access_key, self.secret_key)
         store = kind(self.bucket, session=session, endpoint_url=self.endpoint_url, large_commit=self.commit)
         store.watch = watch
         if watch is not None:
@@ -98,6 +113,7 @@ class Site:
             grammar=KeyGrammar(),
             policy=lambda _: policy,
             workers=workers,
+            clock=lambda: datetime.now(UTC) + timedelta(seconds=self.clock_ahead_s),
         )
 
     @property
@@ -184,7 +200,8 @@ def build_once(site: Site, kill: tuple[int, str] | None) -> dict[str, Any]:
     """Make the hour right."""
     calls = Calls(kill)
     with Workers(fetch_threads=4, hour_threads=1, compress_threads=1) as workers:
-        result = build_hour(site.pipeline(workers, site.store(calls)), site.the_hour)
+        options = BuildOptions(rebuild=site.rebuild)
+        result = build_hour(site.pipeline(workers, site.store(calls)), site.the_hour, options=options)
     return {"calls": calls.made, "verdict": result.plan.verdict, "tries": result.tries}
 
 
@@ -246,6 +263,8 @@ def _result(child: int, reading: int) -> dict[str, Any]:
 def do(job: dict[str, Any]) -> list[dict[str, Any]]:
     """One job: as many results as it has builders."""
     sites = [Site(**site | {"hour": tuple(site["hour"])}) for site in job["sites"]]
+    for site in sites:
+        warm_session(site.access_key, site.secret_key)
     if job["kind"] == "build":
         return [_result(*_fork(lambda: build_once(sites[0], job["kill"])))]
     ready, tell_ready = os.pipe()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import strategies as st
 
+from s3_assets.audit.hours import AuditOptions, audit_hours
 from s3_assets.builder.build import BuildOptions, Pauses, Seen, build_hour, see
 from s3_assets.builder.pipeline import Pipeline
 from s3_assets.builder.reconcile import HourFailure, make_right
@@ -166,6 +167,7 @@ class World:
             grammar=KeyGrammar(),
             policy=lambda _: self.policy,
             workers=OneThread(),
+            clock=lambda: self.clock,
         )
         self._hours = {self.pipeline.target_key(hour): hour for hour in HOURS}
         self._looked: list[int] = []  # when each builder that runs began to look, the innermost last
@@ -301,6 +303,14 @@ class World:
             info = self.place.target.head(self.pipeline.target_key(hour))
             data = None if info is None else self.place.target.get(info.key, if_match=info.etag).read()
             self.chronicle.settled(hour.label, None if info is None else info.etag, data)
+
+    def audit(self) -> None:
+        """A deep audit of hours that came to rest finds nothing, whatever they went through."""
+        for outcome in audit_hours(self.pipeline, HOURS, AuditOptions(deep=True, grace=timedelta(0))):
+            if isinstance(outcome, HourFailure):
+                raise outcome.error
+            said = "; ".join(difference.sentence() for difference in outcome.differences)
+            expect(not outcome.differences, f"the audit of {outcome.hour} says: {said}")
 
     # --- what it takes --------------------------------------------------------------------------------------
 

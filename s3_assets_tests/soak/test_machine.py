@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
@@ -100,11 +100,14 @@ class Histories(RuleBasedStateMachine):
         """The end, unless a promise was broken already."""
         if hasattr(self, "world") and not self.world.chronicle.broken:
             self.world.settle()
+            self.world.audit()
 
 
-def run(machine: type[Histories], histories: int, *, shrink: bool = True, derandomize: bool = False) -> list[World]:
-    """Run so many histories; all of their worlds."""
+def run(machine: type[Histories], histories: int, *, shrink: bool = True, drawn_from: int | None = None) -> list[World]:
+    """Run so many histories, drawn from that seed, or always the same ones; all of their worlds."""
     machine.told = []
+    if drawn_from is not None:
+        machine = seed(drawn_from)(machine)
     phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
     run_state_machine_as_test(
         machine,
@@ -112,7 +115,7 @@ def run(machine: type[Histories], histories: int, *, shrink: bool = True, derand
             max_examples=histories,
             stateful_step_count=STEPS,
             deadline=None,
-            derandomize=derandomize,
+            derandomize=drawn_from is None,
             database=None,
             phases=phases,
             print_blob=True,
@@ -134,24 +137,30 @@ def count(worlds: list[World]) -> str:
     return f"{made}, {met} faults of {kinds} kinds met, {crashes} crashes"
 
 
+def tell(record_property: Callable[[str, object], None], drawn_from: int, worlds: list[World]) -> None:
+    """To the report, and to who watches."""
+    line = f"seed {drawn_from}: {count(worlds)}"
+    record_property("ran", line)
+    sys.stdout.write(f"{line}\n")
+
+
 @pytest.mark.timeout(3 * 3600)
 @pytest.mark.parametrize("sizes", ["one put", "multipart"])
 @pytest.mark.parametrize("keep", [True, False], ids=["keep", "drop"])
 @pytest.mark.parametrize("columns", ["none", "same", "any"])
-def test_every_commit_and_the_end_are_the_models(scale, columns, keep, sizes, record_property):
+def test_every_commit_and_the_end_are_the_models(scale, drawn_from, columns, keep, sizes, record_property):
     """In memory, over every policy and both ways to commit."""
     machine = type("Memory", (Histories,), {"columns": columns, "keep": keep})
     with small_sizes() if sizes == "multipart" else nullcontext():
-        worlds = run(machine, scale.histories)
-    record_property("ran", count(worlds))
-    sys.stdout.write(f"{count(worlds)}\n")
+        worlds = run(machine, scale.histories, drawn_from=drawn_from)
+    tell(record_property, drawn_from, worlds)
     assert sum(world.chronicle.commits for world in worlds) > len(worlds) / 2
 
 
 @pytest.mark.timeout(3 * 3600)
 @pytest.mark.parametrize("keep", [True, False], ids=["keep", "drop"])
 @pytest.mark.parametrize("name", ["seaweedfs", "ministack"])
-def test_on_a_real_server_too(scale, running, name, keep, record_property):
+def test_on_a_real_server_too(scale, drawn_from, running, name, keep, record_property):
     """The same histories on a server; multipart where it takes parts below 5 MiB."""
     server = running(name)
     store = server.store(server.new_bucket(versioned=True))
@@ -163,7 +172,6 @@ def test_on_a_real_server_too(scale, running, name, keep, record_property):
 
     machine = type("Server", (Histories,), {"columns": "same", "keep": keep, "place": staticmethod(place)})
     with small_sizes() if name == "ministack" else nullcontext():
-        worlds = run(machine, scale.server_histories, shrink=False)
-    record_property("ran", count(worlds))
-    sys.stdout.write(f"{count(worlds)}\n")
+        worlds = run(machine, scale.server_histories, shrink=False, drawn_from=drawn_from)
+    tell(record_property, drawn_from, worlds)
     assert sum(world.chronicle.commits for world in worlds) > len(worlds) / 2

@@ -65,16 +65,16 @@ def overwrite_instead_of_splicing(patch):
 def trust_last_modified(patch):
     """What is not newer than the hour file is taken for known."""
 
-    def planned(pipeline, hour, seen, options=build.BuildOptions()):  # noqa: B008  (frozen)
+    def decided(pipeline, hour, seen, options):
         target = seen.target
         if target is not None and target.ledger is not None and not options.rebuild:
             known = {source.key for source in (*target.ledger.held, *target.ledger.quarantined)}
             newer = [s for s in seen.sources if s.key in known or s.last_modified > target.last_modified]
             seen = replace(seen, sources=tuple(newer))
-        return plan_hour(pipeline, hour, seen, options)
+        return decide(pipeline, hour, seen, options)
 
-    plan_hour = build.plan_hour
-    patch.setattr(build, "plan_hour", planned)
+    decide = build._decide
+    patch.setattr(build, "_decide", decided)
 
 
 def read_a_failed_listing_as_empty(patch):
@@ -264,6 +264,6 @@ def test_random_histories_find_it(mutant, record_property):
     with broken(mutant) as sabotage:
         machine = type("Broken", (Histories,), attributes | {"sabotage": staticmethod(sabotage)})
         with pytest.raises(BrokenPromiseError) as caught:
-            run(machine, ENOUGH, shrink=False, derandomize=True)
+            run(machine, ENOUGH, shrink=False)
     record_property("found", f"in history {len(machine.told)}: {caught.value}")
     sys.stdout.write(f"{mutant.__name__}: in history {len(machine.told)}\n")

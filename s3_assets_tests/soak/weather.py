@@ -22,7 +22,7 @@ from s3_assets.store.s3_multipart import AbortOnLeaving
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from s3_assets.store.contract import ObjectInfo, OpenUpload, Store, Upload
+    from s3_assets.store.contract import ObjectInfo, ObjectVersion, OpenUpload, Store, Upload
 
 FAULTS = ("crash", "unavailable", "refused", "cut", "clean end")
 """What a call can meet: the builder dies; 503; 412 or 409; a body or a listing that breaks off; one that just ends."""
@@ -158,6 +158,10 @@ class WeatherStore:
     def list_uploads(self, prefix: str) -> Iterator[OpenUpload]:
         """The open uploads."""
         yield from self.call("list_uploads", prefix, lambda: list(self.inner.list_uploads(prefix)))
+
+    def list_versions(self, key: str) -> Iterator[ObjectVersion]:
+        """The versions of an object."""
+        yield from self.call("list_versions", key, lambda: list(self.inner.list_versions(key)))
 
     def abort_upload(self, upload: OpenUpload) -> None:
         """Throw one away."""
