@@ -7,6 +7,7 @@ import sys
 from dataclasses import FrozenInstanceError, fields
 from datetime import date
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,21 @@ from hypothesis import strategies as st
 
 from s3_assets.errors import SettingsError
 from s3_assets.hour_file.policy import EventPolicy
-from s3_assets.settings import SETTINGS, Settings, load_settings, markdown, start_date
+from s3_assets.settings import (
+    SETTINGS,
+    AlertSettings,
+    BackupCalendar,
+    BackupSettings,
+    Settings,
+    backup_calendar,
+    grid_start,
+    group_names,
+    load_alert_settings,
+    load_backup_settings,
+    load_settings,
+    markdown,
+    start_date,
+)
 
 ROOT = Path(__file__).parent.parent
 GOOD = {"S3_ASSETS_SOURCE": "s3://raw/source/", "S3_ASSETS_TARGET": "s3://hourly/target/"}
@@ -45,8 +60,9 @@ def test_two_variables_are_enough():
     assert (settings.target_bucket, settings.target_prefix) == ("hourly", "target/")
     assert settings.start_date == date(2021, 1, 1)
     assert settings.source_pattern == "{event}/{date}/{HH}_{MM}_{name}.csv"
-    assert (settings.fetch_threads, settings.hour_threads, settings.hours_per_run) == (16, 4, 200)
+    assert (settings.fetch_threads, settings.hour_threads, settings.hours_per_run) == (16, 4, 500)
     assert settings.large_commit == "auto"
+    assert settings.hints_queue is None
     assert settings.policy("anything") == EventPolicy()
 
 
@@ -62,6 +78,7 @@ def test_given_values_are_taken():
             "S3_ASSETS_HOUR_THREADS": "1",
             "S3_ASSETS_HOURS_PER_RUN": "10000",
             "S3_ASSETS_LARGE_COMMIT": "spool",
+            "S3_ASSETS_HINTS_QUEUE": "http://127.0.0.1:4566/000000000000/new-objects.fifo",
         }
     )
     assert str(settings.source) == "s3://one/a b/é/"
@@ -70,6 +87,7 @@ def test_given_values_are_taken():
     assert settings.source_pattern == "x/{event}/{date}/{HH}-{MM}-{name}.txt"
     assert (settings.fetch_threads, settings.hour_threads, settings.hours_per_run) == (256, 1, 10_000)
     assert settings.large_commit == "spool"
+    assert settings.hints_queue == "http://127.0.0.1:4566/000000000000/new-objects.fifo"
 
 
 def test_settings_are_a_value():
@@ -161,6 +179,35 @@ def test_credentials_in_an_address_are_refused_and_not_repeated(address):
     assert "AKIA" not in caught.value.describe()
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://AKIAEXAMPLE:hunter2secret@sqs.eu-west-1.amazonaws.com/123456789012/hints",
+        "https://hunter2secret@sqs.eu-west-1.amazonaws.com/123456789012/hints",
+        "https://AKIAEXAMPLE:hunter2secret/123456789012/hints",
+        "https://sqs.eu-west-1.amazonaws.com/123456789012/hints?X-Amz-Signature=hunter2secret",
+        "https://sqs.eu-west-1.amazonaws.com/123456789012/hints#hunter2secret",
+        "sqs://AKIAEXAMPLE:hunter2secret@hints",
+        "https://sqs.eu-west-1.amazonaws.com/",
+        "https://sqs.eu-west-1.amazonaws.com/123456789012/hints\n",
+        "hints",
+    ],
+)
+def test_what_is_no_plain_queue_url_is_refused_and_not_repeated(url):
+    """Nothing but a host and a path is taken, and nothing else is shown."""
+    (problem,) = problems_of({**GOOD, "S3_ASSETS_HINTS_QUEUE": url})
+    assert problem.startswith("S3_ASSETS_HINTS_QUEUE: found an address of another kind (not shown")
+    assert "https://sqs.eu-west-1.amazonaws.com/123456789012/s3-assets-hints" in problem
+    assert "hunter2" not in problem
+    assert "AKIA" not in problem
+
+
+def test_an_arn_in_place_of_the_queue_url_is_told_as_such():
+    """The likeliest mistake: the console shows both."""
+    (problem,) = problems_of({**GOOD, "S3_ASSETS_HINTS_QUEUE": "arn:aws:sqs:eu-west-1:123456789012:hints"})
+    assert "which is the queue's ARN, not its URL" in problem
+
+
 def test_no_message_holds_an_unknown_variables_value():
     """A secret under a name that we don't know stays unknown."""
     (problem,) = problems_of({**GOOD, "S3_ASSETS_AWS_SECRET_ACCESS_KEY": "hunter2secret"})
@@ -246,6 +293,144 @@ def test_an_unknown_variable_is_refused_with_a_guess():
     assert problem == "S3_ASSETS_FETCH_THREAD: there is no such setting; did you mean S3_ASSETS_FETCH_THREADS?"
     (problem,) = problems_of({**GOOD, "S3_ASSETS_": "3"})
     assert "S3_ASSETS_HOURS_PER_RUN" in problem
+
+
+# --- the backup --------------------------------------------------------------------------------------------
+
+BACKUP = {
+    "S3_ASSETS_BACKUP_DIR": "/var/lib/events",
+    "S3_ASSETS_BACKUP_TARGET": "s3://backups/events",
+    "S3_ASSETS_BACKUP_START_DATE": "2026-11-01",
+}
+
+
+def load_backup(environ, toml=""):
+    """The settings of the backup, with `toml` as the content of S3_ASSETS_CONFIG."""
+    return load_backup_settings({**environ, "S3_ASSETS_CONFIG": "a.toml"}, read_file=lambda _: toml.encode())
+
+
+def backup_problems(environ, toml=""):
+    """The problems that loading reports; there must be some."""
+    with pytest.raises(SettingsError) as caught:
+        load_backup(environ, toml)
+    return caught.value.problems
+
+
+def test_three_variables_are_enough_for_a_backup():
+    """No source and no target of hour files; the rest has the documented defaults."""
+    settings = load_backup_settings(BACKUP)
+    assert (str(settings.directory), str(settings.target)) == ("/var/lib/events", "s3://backups/events/")
+    assert settings.calendar == BackupCalendar(date(2026, 11, 1), ZoneInfo("Asia/Seoul"), "0 20 * * *", 1)
+    assert (settings.threads, settings.keep_days) == (8, None)
+    assert (settings.include, settings.exclude, settings.groups) == (("**/*.json",), (), {})
+
+
+def test_given_settings_of_the_backup_are_taken():
+    """Every variable and every key of the table reaches its field."""
+    settings = load_backup(
+        {
+            **BACKUP,
+            "S3_ASSETS_BACKUP_ZONE": "Europe/Berlin",
+            "S3_ASSETS_BACKUP_CRON": "30 4 * * 1-5",
+            "S3_ASSETS_BACKUP_LAG_DAYS": "2",
+            "S3_ASSETS_BACKUP_THREADS": "3",
+            "S3_ASSETS_BACKUP_KEEP_DAYS": "90",
+        },
+        """
+        [backup]
+        include = ["**/*.json", "*.csv"]
+        exclude = ["tmp/**"]
+        [backup.groups]
+        "과속" = ["**/overspeed/**"]
+        error = ["**/error/**"]
+        """,
+    )
+    assert settings.calendar == BackupCalendar(date(2026, 11, 1), ZoneInfo("Europe/Berlin"), "30 4 * * 1-5", 2)
+    assert (settings.threads, settings.keep_days) == (3, 90)
+    assert (settings.include, settings.exclude) == (("**/*.json", "*.csv"), ("tmp/**",))
+    assert list(settings.groups.items()) == [("과속", ("**/overspeed/**",)), ("error", ("**/error/**",))]
+
+
+def test_hour_files_need_no_backup_and_the_backup_needs_none_of_them():
+    """Each is loaded where only the other's variables are missing."""
+    assert isinstance(load_settings(GOOD), Settings)
+    assert load_backup_settings({**GOOD, **BACKUP}) == load_backup_settings(BACKUP)
+    assert [problem.split(":")[0] for problem in backup_problems(GOOD)] == list(BACKUP)
+
+
+@pytest.mark.parametrize(
+    "name, text, says",
+    [
+        ("DIR", "events", "is not absolute"),
+        ("DIR", "/a\0b", "can't be the path"),
+        ("TARGET", "backups/events", "needs s3://"),
+        ("TARGET", "s3://raw/source/old/", "shares keys"),
+        ("TARGET", "s3://hourly/", "shares keys"),
+        ("START_DATE", "2026-02-30", "no day of the calendar"),
+        ("ZONE", "Seoul", "does not know"),
+        ("ZONE", "../../etc/passwd", "needs the name of a time zone"),
+        ("ZONE", "Asia", "does not know"),
+        ("CRON", "daily", "five cron fields"),
+        ("CRON", "0 20 * *", "five cron fields"),
+        ("LAG_DAYS", "0", "from 1 to 366"),
+        ("THREADS", "65", "from 1 to 64"),
+        ("KEEP_DAYS", "1", "from 2 to 36500"),
+    ],
+)
+def test_what_a_backup_can_not_be_is_refused(name, text, says):
+    """With the variable, and a valid example."""
+    (problem,) = backup_problems({**GOOD, **BACKUP, f"S3_ASSETS_BACKUP_{name}": text})
+    assert problem.startswith(f"S3_ASSETS_BACKUP_{name}: found ")
+    assert says in problem
+    assert "for example" in problem
+
+
+def test_problems_of_the_backups_table_name_their_path():
+    """Unknown keys, wrong types and globs that can match nothing come all at once."""
+    found = backup_problems(
+        BACKUP,
+        """
+        [backup]
+        includes = ["*"]
+        include = []
+        exclude = ["/etc/*", "*.tmp"]
+        [backup.groups]
+        a = "*.json"
+        b = ["../x"]
+        """,
+    )
+    assert [line.split(" in ")[0] for line in found] == [
+        "backup.includes",
+        "backup.include",
+        "backup.exclude",
+        "backup.groups.a",
+        "backup.groups.b",
+    ]
+    assert all("needs a list of paths below the folder" in line for line in found[1:])
+
+
+def test_the_calendar_can_be_read_alone():
+    """Definitions load before a target is given; without a folder there is none."""
+    assert backup_calendar({}) is None
+    assert backup_calendar({"S3_ASSETS_BACKUP_DIR": ""}) is None
+    environ = {
+        "S3_ASSETS_BACKUP_DIR": "/x",
+        "S3_ASSETS_BACKUP_START_DATE": "2026-11-01",
+        "S3_ASSETS_FETCH_THREADS": "x",
+    }
+    assert backup_calendar(environ) == BackupCalendar(date(2026, 11, 1), ZoneInfo("Asia/Seoul"), "0 20 * * *", 1)
+    with pytest.raises(SettingsError, match="START_DATE: not set") as caught:
+        backup_calendar({"S3_ASSETS_BACKUP_DIR": "/x", "S3_ASSETS_BACKUP_ZONE": "x"})
+    assert len(caught.value.problems) == 2
+
+
+def test_the_backups_rows_are_its_fields():
+    """Every row of the table reaches a field, and the other way round."""
+    rows = {setting.name.removeprefix("backup_") for setting in SETTINGS if setting.name.startswith("backup_")}
+    own = {spec.name for spec in fields(BackupSettings)} - {"calendar", "include", "exclude", "groups"}
+    assert {"directory" if name == "dir" else name for name in rows} == own | {
+        spec.name for spec in fields(BackupCalendar)
+    }
 
 
 # --- policies ----------------------------------------------------------------------------------------------
@@ -360,6 +545,157 @@ def test_the_content_token_holds_what_shapes_rows_and_no_more():
     assert EventPolicy(header=False).row_settings() == {"header": "false", "on_schema_change": "union"}
 
 
+# --- alerts ------------------------------------------------------------------------------------------------
+
+SLACK = {"S3_ASSETS_SLACK_TOKEN": "xoxb-1-2-x", "S3_ASSETS_SLACK_CHANNEL": "#data"}
+
+
+def load_alerts(environ, toml=""):
+    """The settings of alerts, with `toml` as the content of S3_ASSETS_CONFIG."""
+    return load_alert_settings({**environ, "S3_ASSETS_CONFIG": "a.toml"}, read_file=lambda _: toml.encode())
+
+
+def test_without_anything_alerts_go_to_the_log():
+    """No token, no channel, and Slack's own address."""
+    assert load_alert_settings({}) == AlertSettings(None, None, "https://slack.com/api", None, 240)
+
+
+def test_given_settings_of_alerts_are_taken():
+    """Each with its type; addresses end without a slash."""
+    settings = load_alert_settings(
+        {
+            **SLACK,
+            "S3_ASSETS_SLACK_URL": "http://127.0.0.1:8080/api/",
+            "S3_ASSETS_DAGSTER_URL": "https://dagster.example.com/ui/",
+            "S3_ASSETS_ALERT_SUMMARY_MINUTES": "10",
+        }
+    )
+    assert settings == AlertSettings(
+        "xoxb-1-2-x", "#data", "http://127.0.0.1:8080/api", "https://dagster.example.com/ui", 10
+    )
+
+
+def test_the_token_is_not_shown():
+    """Neither a good one where settings are printed, nor a bad one in the message."""
+    assert "xoxb" not in repr(load_alert_settings(SLACK))
+    (problem,) = problems_of({**GOOD, **SLACK, "S3_ASSETS_SLACK_TOKEN": "https://hooks.slack.com/services/hunter2"})
+    assert problem.startswith("S3_ASSETS_SLACK_TOKEN: found something else (not shown")
+    assert "hunter2" not in problem
+
+
+def test_a_token_needs_a_channel():
+    """Where alerts are read, and where all settings are."""
+    (problem,) = problems_of({**GOOD, "S3_ASSETS_SLACK_TOKEN": "xoxb-1-2-x"})
+    assert problem.startswith("S3_ASSETS_SLACK_CHANNEL: not set, and S3_ASSETS_SLACK_TOKEN is; needs ")
+    with pytest.raises(SettingsError, match="S3_ASSETS_SLACK_CHANNEL: not set"):
+        load_alert_settings({"S3_ASSETS_SLACK_TOKEN": "xoxb-1-2-x"})
+
+
+@pytest.mark.parametrize("channel", ["data", "#", "#a b", "#<!channel>", "@user", "#a\n", "C12"])
+def test_a_channel_is_a_name_with_its_sign_or_an_id(channel):
+    """Nothing else, so that a typing error is found before the first alert."""
+    (problem,) = problems_of({**GOOD, "S3_ASSETS_SLACK_CHANNEL": channel})
+    assert problem.startswith("S3_ASSETS_SLACK_CHANNEL: found ")
+    assert load_alert_settings({"S3_ASSETS_SLACK_CHANNEL": "C0123ABCDE"}).slack_channel == "C0123ABCDE"
+    assert load_alert_settings({"S3_ASSETS_SLACK_CHANNEL": "#알림"}).slack_channel == "#알림"
+
+
+@pytest.mark.parametrize("variable", ["S3_ASSETS_DAGSTER_URL", "S3_ASSETS_SLACK_URL"])
+@pytest.mark.parametrize(
+    "url", ["https://a:hunter2@b/", "ftp://b/", "b", "https://b/?token=hunter2", "https://b/<x>", "https://b|x"]
+)
+def test_an_address_without_credentials_is_needed(variable, url):
+    """It goes into messages that many read."""
+    (problem,) = problems_of({**GOOD, variable: url})
+    assert problem.startswith(f"{variable}: found something else (not shown")
+    assert "hunter2" not in problem
+
+
+ROUTES = """
+[alerts]
+owner = "@data"
+[[alerts.routes]]
+events = ["pay*", "refunds"]
+channel = "#payments"
+owner = "@pay"
+[[alerts.routes]]
+events = ["payments_old", "click[st]"]
+owner = "@growth"
+[[alerts.routes]]
+events = ["*_raw"]
+channel = "#raw"
+[alerts.owners]
+"@growth" = "#growth"
+"@data" = "#everything"
+"""
+
+
+@pytest.mark.parametrize(
+    "event, owner, destination",
+    [
+        ("payments", "", ("#payments", "@pay")),
+        ("payments_old", "", ("#payments", "@pay")),  # the first that matches
+        ("clicks", "", ("#growth", "@growth")),
+        ("clickx", "", ("#everything", "@data")),
+        ("x_raw", "", ("#raw", "@data")),
+        ("PAYMENTS", "", ("#everything", "@data")),
+        ("", "", ("#everything", "@data")),
+        ("", "@growth", ("#growth", "@growth")),
+        ("payments", "@growth", ("#payments", "@growth")),
+        ("other", "@nobody", ("#data", "@nobody")),
+    ],
+)
+def test_routes_name_channel_and_owner(event, owner, destination):
+    """By the event's name first, then by the owner, then the channel for all."""
+    assert load_alerts(SLACK, ROUTES).destination(event, owner) == destination
+
+
+def test_problems_in_routes_are_found_with_their_place():
+    """With what is valid, all at once."""
+    found = problems_of(
+        GOOD,
+        """
+        [alerts]
+        channel = "#data"
+        owners = 3
+        ownr = "x"
+        [[alerts.routes]]
+        events = "pay*"
+        [[alerts.routes]]
+        events = ["a"]
+        [[alerts.routes]]
+        events = ["a"]
+        channel = "data"
+        owner = ""
+        """,
+    )
+    assert found == [
+        "alerts.channel in 'a.toml': the channel for all is a variable, for example S3_ASSETS_SLACK_CHANNEL=#data",
+        "alerts.ownr in 'a.toml': there is no such key; did you mean owner?",
+        "alerts.owners in 'a.toml': found 3; needs a table, for example [alerts.owners]",
+        (
+            "alerts.routes.1.events in 'a.toml': found 'pay*'; needs a list of events or patterns,"
+            ' for example events = ["pay*"]'
+        ),
+        ("alerts.routes.2 in 'a.toml': names neither a channel nor an owner, for example channel = \"#payments\""),
+        (
+            "alerts.routes.3.channel in 'a.toml': found 'data'; needs the name of a channel with its `#`, or its id,"
+            ' for example channel = "#payments"'
+        ),
+        (
+            "alerts.routes.3.owner in 'a.toml': found ''; needs a name of at most 80 characters,"
+            ' for example owner = "@payments-team"'
+        ),
+    ]
+
+
+def test_alerts_do_without_what_is_wrong_elsewhere():
+    """No source, an unknown variable, a file that is none: alerts can still tell it."""
+    environ = {**SLACK, "S3_ASSETS_TYPO": "x", "S3_ASSETS_START_DATE": "soon"}
+    assert load_alerts(environ, "[alerts\n").destination("payments") == ("#data", "")
+    assert load_alerts(environ, f"{ROUTES}\n[defaults]\nheader = 3\n").destination("payments") == ("#payments", "@pay")
+
+
 # --- anything at all ---------------------------------------------------------------------------------------
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=30)
@@ -373,9 +709,11 @@ VALUES = (
 )
 TOML_VALUES = st.sampled_from(["true", "1", "0.5", "nan", '"drop"', '"fast"', "[1]", "{a = 1}", "1979-05-27", "x"])
 TOML_LINES = st.sampled_from(
-    ["[defaults]", "[events]", '[events."a"]', "[[events.b]]", "[x.y]", "defaults = 1"]
+    ["[defaults]", "[events]", '[events."a"]', "[[events.b]]", "[x.y]", "defaults = 1", "[alerts]", "[[alerts.routes]]"]
 ) | st.builds(
-    lambda name, value: f"{name} = {value}", st.sampled_from([*(f.name for f in fields(EventPolicy)), "z"]), TOML_VALUES
+    lambda name, value: f"{name} = {value}",
+    st.sampled_from([*(f.name for f in fields(EventPolicy)), "z", "owner", "channel"]),
+    TOML_VALUES,
 )
 FILES = st.binary() | st.lists(TOML_LINES).map(lambda lines: "\n".join(lines).encode())
 
@@ -420,8 +758,9 @@ def test_examples_and_defaults_are_valid(setting):
 
 def test_the_table_is_the_settings():
     """Every row of the table is a field, but the path of the file, whose content is one."""
-    names = {setting.name for setting in SETTINGS} - {"config"}
-    assert names == {spec.name for spec in fields(Settings)} - {"defaults", "events"}
+    names = {setting.name for setting in SETTINGS if not setting.name.startswith("backup_")} - {"config"}
+    of_alerts = {spec.name for spec in fields(AlertSettings)} - {"owner", "routes", "owners"}
+    assert names == ({spec.name for spec in fields(Settings)} - {"defaults", "events", "groups"}) | of_alerts
 
 
 def test_the_document_is_up_to_date():
@@ -435,3 +774,55 @@ def test_the_documents_example_can_be_loaded():
     """The TOML in docs/settings.md is valid."""
     example = markdown().split("```toml\n")[1].split("```")[0]
     assert load(GOOD, example).policy("payments").max_vanished_share == 0.1
+
+
+GROUPS = '[groups]\npayments = ["pay*", "refunds"]\nweb = ["p*", "clicks"]\n'
+
+
+def test_events_are_in_the_first_group_that_matches():
+    """And in none where none does."""
+    settings = load(GOOD, GROUPS)
+    found = {event: settings.group_of(event) for event in ("payments", "refunds", "pages", "clicks", "orders")}
+    assert found == {"payments": "payments", "refunds": "payments", "pages": "web", "clicks": "web", "orders": ""}
+    assert settings.takes("", "orders")
+    assert not settings.takes("", "pages")
+
+
+def test_the_groups_alone_are_read_when_definitions_load():
+    """What else is wrong in the file is told by runs and ticks; a file that can't be read, at once."""
+    where = {"S3_ASSETS_CONFIG": "a.toml"}
+    text = GROUPS + "[defaults]\nno_such_key = 1\n"
+    assert group_names(where, read_file=lambda _: text.encode()) == ["payments", "web"]
+    assert group_names({}) == []
+    with pytest.raises(SettingsError, match="S3_ASSETS_CONFIG"):
+        group_names(where, read_file=lambda _: b"[groups")
+
+
+@pytest.mark.parametrize(
+    "line, found",
+    [
+        ('Payments = ["pay*"]', "a group is named by small letters"),
+        ('"a b" = ["pay*"]', "a group is named by small letters"),
+        ('payments = "pay*"', "needs a list of events or patterns"),
+        ("payments = [1]", "needs a list of events or patterns"),
+    ],
+)
+def test_a_group_that_can_not_be_is_named(line, found):
+    """When definitions load, and with all other problems."""
+    text = f"[groups]\n{line}\n"
+    with pytest.raises(SettingsError, match=found):
+        load(GOOD, text)
+    with pytest.raises(SettingsError, match=found):
+        group_names({"S3_ASSETS_CONFIG": "a.toml"}, read_file=lambda _: text.encode())
+
+
+def test_the_grid_goes_back_so_many_days_and_never_before_the_start():
+    """From the first of a month; hours before it are built all the same."""
+    today = date(2026, 3, 1)
+    start = {"S3_ASSETS_START_DATE": "2026-01-01"}
+    assert grid_start(start, today) == date(2026, 1, 1)
+    assert grid_start({**start, "S3_ASSETS_GRID_DAYS": "20"}, today) == date(2026, 2, 1)
+    assert grid_start({**start, "S3_ASSETS_GRID_DAYS": "0"}, today) == date(2026, 1, 1)
+    assert grid_start({**start, "S3_ASSETS_GRID_DAYS": "9999"}, today) == date(2026, 1, 1)
+    with pytest.raises(SettingsError, match="S3_ASSETS_GRID_DAYS"):
+        grid_start({**start, "S3_ASSETS_GRID_DAYS": "-1"}, today)
