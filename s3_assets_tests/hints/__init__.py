@@ -1,0 +1,1 @@
+"""Hints: what messages say, the queue that they come from, its twin."""
