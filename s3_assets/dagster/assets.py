@@ -1,7 +1,7 @@
 """Assets: `source_csv`, what producers write, and `hourly_gzip`, one hour file per event and hour."""
 
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
@@ -9,26 +9,30 @@ from dagster_aws.s3 import S3Resource
 from pydantic import Field
 
 from s3_assets.builder.build import BuildOptions, HourResult
-from s3_assets.builder.reconcile import HourFailure, make_right
-from s3_assets.dagster.checks import NO_QUARANTINED, no_quarantined_sources
+from s3_assets.builder.pipeline import Pipeline
+from s3_assets.builder.reconcile import HourFailure, Scope, make_right, observe, target_hours
+from s3_assets.dagster.checks import no_failing, no_failing_hours, no_quarantined, no_quarantined_sources
 from s3_assets.dagster.internals import DATA_VERSION_TAG, tag_run
 from s3_assets.dagster.metadata import hour_metadata
+from s3_assets.dagster.names import POOL, Names
+from s3_assets.dagster.notes import (
+    failing_after,
+    failing_hours,
+    on_record,
+    quarantine_note,
+    quarantined_hours,
+    words_of,
+)
 from s3_assets.dagster.partitions import event_hours
+from s3_assets.dagster.records import FAILED_TAG
 from s3_assets.dagster.resources import PipelineResource
-from s3_assets.errors import KeyGrammarError, S3AssetsError, SettingsError
+from s3_assets.errors import KeyGrammarError, S3AssetsError
 from s3_assets.hour_file.changes import data_version
-from s3_assets.hour_file.keys import Hour
+from s3_assets.hour_file.keys import Hour, label_of, parse_label
+from s3_assets.settings import Settings
 
 SOURCE_CSV = dg.AssetKey("source_csv")
-HOURLY_GZIP = dg.AssetKey("hourly_gzip")
-OP_NAME = "hourly_gzip"
 GROUP = "hour_files"
-
-FAILED_HOURS_TAG = "s3_assets/failed_hours"
-"""Tag of a run in which hours failed: their partition keys, one a line."""
-
-MOST_FAILED_NAMED = 200
-"""With more failed hours than this, a run names none, and all of its hours count as failed."""
 
 HOURS_PER_BACKFILL_RUN = 1000
 """Partitions of a backfill in one run: a run costs about 4 CPU-seconds whatever it does, an hour about 0.05."""
@@ -52,6 +56,15 @@ class HoursConfig(dg.Config):
         description="Hours as partition keys, `event|2021-09-01-07:00`, any scattered set of them. "
         "Empty: the partitions that the run was launched for.",
     )
+    first: str = Field(
+        default="",
+        description="In place of single hours, a range: every hour from this one on, 2021-09-01-07:00, that has "
+        "sources or an hour file. One run takes them all.",
+    )
+    last: str = Field(default="", description="The last hour of the range, included. Empty: the current hour.")
+    events: list[str] = Field(
+        default_factory=list, description="Only these events of the range. With no first hour: all of their hours."
+    )
     rebuild: bool = Field(
         default=False,
         description="Read every source again and write a new file, also in place of a damaged or foreign one.",
@@ -60,19 +73,23 @@ class HoursConfig(dg.Config):
         default=False,
         description="Let vanished sources go although the breaker would hold them (events with on_vanished = drop).",
     )
+    accept_lost_rows: bool = Field(
+        default=False,
+        description="Rebuild a damaged hour file also without the rows of vanished sources that no version has intact.",
+    )
 
 
-def hourly_gzip(start: date) -> dg.AssetsDefinition:
-    """The asset, with hours from `start` on."""
+def hourly_gzip(start: date, names: Names) -> dg.AssetsDefinition:
+    """The asset of a group of events, with a grid of hours from `start` on."""
 
     @dg.multi_asset(
-        name=OP_NAME,
+        name=names.op,
         specs=[
             dg.AssetSpec(
-                HOURLY_GZIP,
+                names.asset,
                 deps=[SOURCE_CSV],
                 skippable=True,
-                partitions_def=event_hours(start),
+                partitions_def=event_hours(start, names),
                 group_name=GROUP,
                 kinds={"s3", "gzip"},
                 description=(
@@ -82,64 +99,94 @@ def hourly_gzip(start: date) -> dg.AssetsDefinition:
                 ),
             )
         ],
-        check_specs=[NO_QUARANTINED],
+        check_specs=[no_quarantined(names.asset), no_failing(names.asset)],
+        pool=POOL,
         backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=HOURS_PER_BACKFILL_RUN),
     )
     def hourly_gzip(
         context: dg.AssetExecutionContext, config: HoursConfig, pipeline: PipelineResource, s3: S3Resource
-    ) -> Iterator[dg.AssetMaterialization | dg.AssetCheckResult]:
-        hours = _hours(context, config)
-        options = BuildOptions(rebuild=config.rebuild, accept_vanished=config.accept_vanished)
+    ) -> Iterator[dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckResult]:
+        options = BuildOptions(
+            rebuild=config.rebuild,
+            accept_vanished=config.accept_vanished,
+            accept_lost_rows=config.accept_lost_rows,
+        )
+        before = failing_hours(context.instance, names.asset)
         failures: list[HourFailure] = []
         try:
             with pipeline.open(s3) as site:
-                for count, outcome in enumerate(make_right(site, hours, options), start=1):
+                hours = _hours(context, config, site, pipeline.settings(), names)
+                context.log.info("%d hours", len(hours))
+                for outcome in make_right(site, hours, options):
                     if isinstance(outcome, HourFailure):
                         failures.append(outcome)
                         context.log.error(_say_failure(outcome), exc_info=_trace(outcome))
-                        continue
-                    context.log.info("[%d/%d] %s: %s", count, len(hours), outcome.hour, outcome.plan.reason)
-                    yield _materialization(outcome, hour_metadata(site, outcome))
-        except SettingsError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from None
-        yield no_quarantined_sources(context.instance, HOURLY_GZIP)
+                    else:  # its event says what a line in the log could say, and each is a write to the database
+                        yield _materialization(outcome, hour_metadata(site, outcome), names)
+                        if outcome.ledger and (note := quarantine_note(names.asset, outcome.hour, outcome.ledger)):
+                            yield note
+                failing = failing_after(failures, before, site, datetime.now(UTC), context.run.run_id)
+        except S3AssetsError as error:
+            raise dg.Failure(description=error.describe(), allow_retries=False) from None
+        yield from on_record(context.instance, context.run, names.op, names.asset, failing)
+        yield no_quarantined_sources(quarantined_hours(context.instance, names.asset), names.asset)
+        yield no_failing_hours(failing_hours(context.instance, names.asset), names.asset)
         if failures:
-            if len(failures) <= MOST_FAILED_NAMED:
-                keys = "\n".join(sorted(failure.hour.partition_key for failure in failures))
-                tag_run(context.instance, context.run.run_id, {FAILED_HOURS_TAG: keys})
+            tag_run(context.instance, context.run.run_id, {FAILED_TAG: str(len(failures))})
             raise _failure(failures, len(hours))
 
     return hourly_gzip
 
 
-def _hours(context: dg.AssetExecutionContext, config: HoursConfig) -> list[Hour]:
-    """The hours that the run is for."""
-    keys = config.partition_keys
-    if keys and context.has_partition_key:
+def _hours(
+    context: dg.AssetExecutionContext, config: HoursConfig, site: Pipeline, settings: Settings, names: Names
+) -> list[Hour]:
+    """The hours that the run is for, which its partitions, its config's keys or its config's range say."""
+    in_partitions = context.has_partition_key or context.has_partition_key_range
+    in_range = bool(config.first or config.last or config.events)
+    if in_partitions + bool(config.partition_keys) + in_range != 1:
         raise dg.Failure(
-            description=f"The run has a partition, {context.partition_key}, and names hours in its config: give one "
-            "or the other.",
-            allow_retries=False,
-        )
-    if not keys and (context.has_partition_key or context.has_partition_key_range):
-        keys = list(context.partition_keys)
-    if not keys:
-        raise dg.Failure(
-            description="No hours were asked for: materialize a partition of hourly_gzip, or name hours in the "
-            "config's partition_keys, such as payments|2021-09-01-07:00.",
+            description="It is not clear which hours the run is for. Give one of three: a partition of the asset; "
+            "in the config, hours as partition_keys, such as payments|2021-09-01-07:00; or in the config a range, with "
+            "first, last and events.",
             allow_retries=False,
         )
     try:
-        return sorted({Hour.of_partition_key(key) for key in keys})
+        if in_range:
+            return [hour for hour in _in_range(config, site, settings) if settings.takes(names.group, hour.event)]
+        keys: Iterable[str] = context.partition_keys if in_partitions else config.partition_keys
+        hours = sorted({Hour.of_partition_key(key) for key in keys})
     except KeyGrammarError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
+    for hour in hours:
+        if not settings.takes(names.group, hour.event):
+            theirs = Names(settings.group_of(hour.event))
+            raise dg.Failure(
+                description=f"{hour.event!r} is an event of {theirs.asset.to_user_string()}, not of "
+                f"{names.asset.to_user_string()}: see [groups] in the TOML file.",
+                allow_retries=False,
+            )
+    return hours
 
 
-def _materialization(result: HourResult, metadata: dict[str, Any]) -> dg.AssetMaterialization:
+def _in_range(config: HoursConfig, site: Pipeline, settings: Settings) -> list[Hour]:
+    """The hours of a range that have sources or an hour file.
+
+    Raises:
+        KeyGrammarError: An end of it is no hour.
+    """
+    start, now = f"{settings.start_date:%Y-%m-%d}-00:00", label_of(datetime.now(UTC))
+    first = max(parse_label(config.first), start) if config.first else start
+    last = min(parse_label(config.last), now) if config.last else now
+    scope = Scope(first, last, tuple(config.events) or None, start_label=start, now_label=now)
+    return sorted({*observe(site, scope).hours, *target_hours(site, scope)})
+
+
+def _materialization(result: HourResult, metadata: dict[str, Any], names: Names) -> dg.AssetMaterialization:
     event, hour = result.hour.partition_key.split("|")
     quarantined = 0 if result.ledger is None else len(result.ledger.quarantined)
     return dg.AssetMaterialization(
-        HOURLY_GZIP,
+        names.asset,
         description=result.plan.reason,
         partition=dg.MultiPartitionKey({"event": event, "hour": hour}),
         metadata=metadata,
@@ -148,8 +195,7 @@ def _materialization(result: HourResult, metadata: dict[str, Any]) -> dg.AssetMa
 
 
 def _say_failure(failure: HourFailure) -> str:
-    error = failure.error
-    return f"{failure.hour}: {error.describe() if isinstance(error, S3AssetsError) else repr(error)}"
+    return f"{failure.hour}: {words_of(failure.error)}"
 
 
 def _trace(failure: HourFailure) -> BaseException | None:

@@ -73,12 +73,14 @@ def test_the_check_speaks_for_all_hours(deployment: Deployment, location: Locati
     """A good run of another hour does not hide a quarantined source; a mended source clears it."""
     _drop_five(deployment, location)
     deployment.drop(f"{EVENT}/2021-09-01/07_30_bad.csv", b'id,name\n1,"never closed\n')
-    assert [check.passed for check in location.run(_config(SEVEN)).get_asset_check_evaluations()] == [False]
-    [check] = location.run(_config(EIGHT)).get_asset_check_evaluations()
+    assert not _quarantine_check(location.run(_config(SEVEN))).passed
+    check = _quarantine_check(location.run(_config(EIGHT)))
     assert not check.passed
-    assert [record.data for record in check.metadata["hours"].records] == [{"hour": SEVEN, "quarantined": 1}]
+    [record] = check.metadata["hours"].records
+    assert (record.data["hour"], record.data["quarantined"]) == (SEVEN, 1)
+    assert str(record.data["which"]).startswith("07_30_bad.csv: ")
     deployment.drop(f"{EVENT}/2021-09-01/07_30_bad.csv", b'id,name\n1,"closed"\n')
-    assert [check.passed for check in location.run(_config(SEVEN)).get_asset_check_evaluations()] == [True]
+    assert _quarantine_check(location.run(_config(SEVEN))).passed
     assert b'1,"closed"\n' in deployment.hour_file(f"{EVENT}/2021-09-01/07.csv.gz")
 
 
@@ -132,13 +134,13 @@ def test_a_run_for_no_hours_says_what_to_do(location: Location) -> None:
     """The job launched from the launchpad without a partition and without a config."""
     result = location.run(_config())
     assert not result.success
-    assert "No hours were asked for" in _failure_text(result)
+    assert "not clear which hours the run is for" in _failure_text(result)
 
 
 def test_a_partition_and_hours_in_the_config_are_one_too_many(deployment: Deployment, location: Location) -> None:
     """Neither is ignored silently."""
     _drop_five(deployment, location)
-    assert "give one or the other" in _failure_text(location.run(_config(EIGHT), partition=SEVEN))
+    assert "Give one of three" in _failure_text(location.run(_config(EIGHT), partition=SEVEN))
 
 
 def test_a_malformed_partition_key_is_named(location: Location) -> None:
@@ -154,6 +156,11 @@ def test_bad_settings_fail_the_run_with_all_of_them(location: Location, monkeypa
     text = _failure_text(location.run(_config(SEVEN)))
     assert "S3_ASSETS_SOURCE" in text
     assert "S3_ASSETS_FETCH_THREADS" in text
+
+
+def _quarantine_check(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
+    [check] = [one for one in result.get_asset_check_evaluations() if one.check_name == "no_quarantined_sources"]
+    return check
 
 
 def _failure_text(result: dg.ExecuteInProcessResult) -> str:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
+from s3_assets.dagster.definitions import build_definitions
+from s3_assets.dagster.names import Names
+from s3_assets.dagster.notes import failing_hours
 from s3_assets_tests.dagster.conftest import Location, asked_for
 from s3_assets_tests.deployment import FIVE_FILES, Deployment
 
@@ -33,7 +36,7 @@ def test_hours_that_differ_are_asked_for_newest_first_with_their_event(five: Dep
     assert len(result.run_requests or ()) == 1
     assert location.instance.get_dynamic_partitions("event") == [EVENT]
     assert all(request.run_key is None for request in result.run_requests or ())
-    assert result.cursor is None
+    assert len(result.cursor or "") < 300  # a place, and no state of S3
 
 
 def test_once_made_right_nothing_is_asked_for(five: Deployment, location: Location) -> None:
@@ -41,7 +44,7 @@ def test_once_made_right_nothing_is_asked_for(five: Deployment, location: Locati
     location.tick_and_launch()
     result = location.tick()
     assert asked_for(result) == []
-    assert "5 source objects in 2 hours; none differs from what was last made" in _said(result)
+    assert "5 source objects listed in 2 hours; none differs from what was last made" in _said(result)
 
 
 def test_a_late_file_asks_for_its_hour_alone(five: Deployment, location: Location) -> None:
@@ -92,17 +95,56 @@ def test_hours_of_live_runs_are_not_asked_for_twice(five: Deployment, location: 
     assert "2 under way" in _said(result)
 
 
-def test_a_failed_hour_rests_and_is_asked_for_again_without_any_change(
-    five: Deployment, location: Location, monkeypatch: pytest.MonkeyPatch
+def test_an_hour_that_is_stuck_is_named_and_asked_for_once_its_hour_file_was_replaced(
+    five: Deployment, location: Location
 ) -> None:
-    """It is not asked for at once, and not never."""
+    """Trying again can't help with a foreign file in its place: ticks say so, the check is red, the grid too."""
     five.store.put(f"target/{EVENT}/2021-09-01/07.csv.gz", b"foreign")
+    [request] = location.tick().run_requests or ()
+    checks = {check.check_name: check for check in location.launch(request).get_asset_check_evaluations()}
+    assert not checks["no_failing_hours"].passed
+    [row] = checks["no_failing_hours"].metadata["hours"].records
+    assert (row.data["hour"], row.data["state"], row.data["tries"]) == (SEVEN, "stuck", 1)
+    assert "sync --rebuild" in str(row.data["error"])
+    for _ in range(2):
+        result = location.tick()
+        assert asked_for(result) == []
+        assert f"1 stuck until somebody does something ({EVENT} 2021-09-01-07:00: ForeignTargetError)" in _said(result)
+    five.store.delete(f"target/{EVENT}/2021-09-01/07.csv.gz")
+    [request] = location.tick().run_requests or ()
+    assert asked_for(dg.SensorResult(run_requests=[request])) == [SEVEN]
+    checks = {check.check_name: check for check in location.launch(request).get_asset_check_evaluations()}
+    assert checks["no_failing_hours"].passed
+    assert "none differs" in _said(location.tick())
+
+
+def test_an_hour_that_fails_is_tried_again_with_growing_pauses_until_it_heals(
+    five: Deployment, location: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The breaker holds it three times; then the sources are back, and it is on record as right, at once."""
+    config = tmp_path / "s3_assets.toml"
+    config.write_text('[defaults]\non_vanished = "drop"\nmax_vanished_share = 0.1\n')
+    monkeypatch.setenv("S3_ASSETS_CONFIG", str(config))
     location.tick_and_launch()
-    result = location.tick()
-    assert asked_for(result) == []
-    assert "1 hours differ; 1 rest after failing" in _said(result)
-    monkeypatch.setattr("s3_assets.dagster.requests.FIRST_PAUSE", timedelta(0))
-    assert asked_for(location.tick()) == [SEVEN]
+    gone = [key for key in FIVE_FILES if "/07_" in key][:2]
+    for key in gone:
+        five.store.delete(f"source/{key}")
+    pause = timedelta(minutes=1)
+    for tries in (1, 2, 3):
+        assert asked_for(location.tick_and_launch()) == [SEVEN]
+        [failing] = failing_hours(location.instance, dg.AssetKey("hourly_gzip")).values()
+        assert (failing.tries, failing.permanent, failing.error) == (tries, False, "BreakerOpenError")
+        assert failing.next_try - failing.last == pause * 2 ** (tries - 1)
+        result = location.tick()
+        assert asked_for(result) == []
+        assert "1 rest after failing" in _said(result)
+        later = failing.next_try + timedelta(seconds=1)
+        monkeypatch.setattr("s3_assets.dagster.sensors.clock", lambda later=later: later)
+    for key in gone:
+        five.drop(key, FIVE_FILES[key])
+    assert asked_for(location.tick_and_launch()) == [SEVEN]
+    assert failing_hours(location.instance, dg.AssetKey("hourly_gzip")) == {}
+    assert "none differs" in _said(location.tick())
 
 
 def test_healthy_hours_do_not_rest_because_another_of_their_batch_failed(five: Deployment, location: Location) -> None:
@@ -122,7 +164,7 @@ def test_a_run_that_was_lost_does_not_hold_its_hours_for_ever(
     config = {"ops": {"hourly_gzip": {"config": {"partition_keys": [SEVEN, EIGHT]}}}}
     location.instance.create_run_for_job(job, run_config=config, status=dg.DagsterRunStatus.STARTED)
     assert asked_for(location.tick()) == []
-    monkeypatch.setattr("s3_assets.dagster.sensors.BUSY_AT_MOST", timedelta(0))
+    monkeypatch.setattr("s3_assets.dagster.records.BUSY_AT_MOST", timedelta(0))
     assert asked_for(location.tick()) == [EIGHT, SEVEN]
 
 
@@ -172,8 +214,7 @@ def test_the_check_turns_green_when_the_last_source_of_an_hour_was_a_bad_one(
     location.tick_and_launch()
     deployment.store.delete(f"source/{key}")
     [request] = location.tick().run_requests or ()
-    [check] = location.launch(request).get_asset_check_evaluations()
-    assert check.passed
+    assert all(check.passed for check in location.launch(request).get_asset_check_evaluations())
     assert asked_for(location.tick()) == []
 
 
@@ -187,8 +228,8 @@ def test_keys_that_do_not_parse_are_counted_and_never_stop_a_tick(five: Deployme
     five.drop(f"{EVENT}/2021-09-02/", b"")
     location.tick_and_launch()
     said = _said(location.tick())
-    assert "7 keys not taken in" in said
-    assert "5 source objects in 2 hours" in said
+    assert "7 keys or folders not taken in" in said
+    assert "5 source objects listed in 2 hours" in said
 
 
 def test_an_event_whose_name_no_partition_key_may_have_is_escaped(deployment: Deployment, location: Location) -> None:
@@ -213,3 +254,54 @@ def test_a_failed_listing_is_an_error_not_an_empty_source(
 def _said(result: dg.SensorResult) -> str:
     assert isinstance(result.skip_reason, dg.SkipReason)
     return str(result.skip_reason.skip_message)
+
+
+def test_each_group_asks_for_its_own_events(
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others' are not even looked at; a run that names an event of another group says where it belongs."""
+    config = tmp_path / "s3_assets.toml"
+    config.write_text('[groups]\npayments = ["pay*"]\n')
+    monkeypatch.setenv("S3_ASSETS_CONFIG", str(config))
+    deployment.drop("payments/2021-09-01/07_00_x.csv", b"a\n1\n")
+    deployment.drop("clicks/2021-09-01/07_00_x.csv", b"a\n2\n")
+    with dg.DagsterInstance.ephemeral() as instance:
+        for names, event in ((Names(), "clicks"), (Names("payments"), "payments")):
+            group = Location(instance, build_definitions(), names=names)
+            key = f"{event}|2021-09-01-07:00"
+            result = group.tick_and_launch()
+            assert asked_for(result, names) == [key]
+            assert instance.get_dynamic_partitions(names.events) == [event]
+            assert asked_for(group.tick(), names) == []
+            assert deployment.hour_file(f"{event}/2021-09-01/07.csv.gz").startswith(b"a\n")
+        wrong = group.run(
+            {"ops": {"hourly_gzip_payments": {"config": {"partition_keys": ["clicks|2021-09-01-07:00"]}}}}
+        )
+        [failure] = [event.step_failure_data for event in wrong.all_events if event.is_step_failure]
+        assert failure.user_failure_data is not None
+        assert "'clicks' is an event of hourly_gzip, not of hourly_gzip_payments" in str(
+            failure.user_failure_data.description
+        )
+
+
+def test_hours_before_the_grid_are_made_right_all_the_same(five: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is lost because the UI shows less; their materializations are on record."""
+    monkeypatch.setenv("S3_ASSETS_GRID_DAYS", "3")
+    with dg.DagsterInstance.ephemeral() as instance:
+        location = Location(instance, build_definitions())
+        assert asked_for(location.tick_and_launch()) == [EIGHT, SEVEN]
+        assert "none differs" in _said(location.tick())
+        assert five.hour_file(f"{EVENT}/2021-09-01/07.csv.gz").count(b"\n") == 5
+        assert instance.get_latest_materialization_event(dg.AssetKey("hourly_gzip")) is not None
+
+
+def test_a_range_is_made_right_in_one_run_and_holds_its_hours(five: Deployment, location: Location) -> None:
+    """From the launchpad: what has sources or an hour file; the sensor does not ask for it meanwhile."""
+    config = {"first": "2021-09-01-08:00", "events": [EVENT]}
+    run_config = {"ops": {"hourly_gzip": {"config": config}}}
+    job = location.definitions.resolve_job_def("hourly_gzip_job")
+    location.instance.create_run_for_job(job, run_config=run_config, status=dg.DagsterRunStatus.STARTED)
+    assert asked_for(location.tick()) == [SEVEN]
+    assert location.run(run_config).success
+    assert five.hour_file(f"{EVENT}/2021-09-01/08.csv.gz") == b"id,name\n127,e\n"
+    assert five.etag(f"{EVENT}/2021-09-01/07.csv.gz") == ""

@@ -1,0 +1,121 @@
+"""What Dagster remembers of the hours, as the controller wants to know it."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from s3_assets.controller.records import Failing, LostRun, UnderWay
+from s3_assets.dagster.internals import DATA_VERSION_TAG, hours_asked_for, latest_tags, op_config, range_asked_for
+from s3_assets.dagster.names import Names
+from s3_assets.dagster.notes import failing_hours
+from s3_assets.errors import KeyGrammarError
+from s3_assets.hour_file.keys import Hour, escape_event
+
+BUSY_AT_MOST = timedelta(hours=3)
+"""So long a run that is starting or running keeps its hours from being asked for again.
+
+It may be dead without anybody having noticed; two runs on one hour cost time, and nothing else.
+"""
+
+FAILURE_MEMORY = timedelta(days=1)
+"""Lost runs are remembered so long."""
+
+FAILED_TAG = "s3_assets/failed"
+"""Tag of a run that came to its end although hours failed in it: how many. A failed run without it was lost."""
+
+URGENCY_TAG = "s3_assets/urgency"
+"""Tag of the sensor's own runs: `urgent` or `sweep`."""
+
+_QUEUED = [dg.DagsterRunStatus.QUEUED]
+_RUNNING = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+class InstanceRecords:
+    """`controller.records.Records` over a Dagster instance."""
+
+    def __init__(self, instance: dg.DagsterInstance, names: Names, now: datetime) -> None:
+        """Read what there is of a group of events."""
+        self._instance = instance
+        self._asset, self._op, self._job, self._partitions = names.asset, names.op, names.job, names.events
+        self._now = now
+
+    def events(self) -> Collection[str]:
+        """The events that are partitions."""
+        return self._instance.get_dynamic_partitions(self._partitions)
+
+    def versions(self, hours: Collection[Hour]) -> Mapping[Hour, str]:
+        """The recorded data versions."""
+        keys = {hour.partition_key: hour for hour in hours}
+        found = latest_tags(self._instance, self._asset, [DATA_VERSION_TAG], keys)
+        return {keys[key]: tags[DATA_VERSION_TAG] for key, tags in found.items() if key in keys}
+
+    def failing(self) -> Mapping[Hour, Failing]:
+        """The hours that fail."""
+        return failing_hours(self._instance, self._asset)
+
+    def under_way(self) -> UnderWay:
+        """By config, partition or range of the runs that are queued or running, whoever launched them."""
+        hours: set[Hour] = set()
+        ranges: list[Callable[[Hour], bool]] = []
+        own: Counter[str] = Counter()
+        order = {event: place for place, event in enumerate(self.events())}
+        queued = self._instance.get_run_records(dg.RunsFilter(statuses=_QUEUED))
+        running = self._instance.get_run_records(
+            dg.RunsFilter(statuses=_RUNNING, updated_after=self._now - BUSY_AT_MOST)
+        )
+        for record in [*queued, *running]:
+            run = record.dagster_run
+            if not self._is_ours(run):
+                continue
+            some = list(hours_of(hours_asked_for(run, self._op)))
+            in_range = self._range(run, order)
+            hours.update(some)
+            ranges += [] if in_range is None else [in_range]
+            own[run.tags.get(URGENCY_TAG, "")] += 1
+        return UnderWay(own["sweep"], own["urgent"], lambda hour: hour in hours or any(holds(hour) for holds in ranges))
+
+    def _is_ours(self, run: dg.DagsterRun) -> bool:
+        """Whether a run makes our asset: by our job, or by the one that the UI and backfills launch for any assets."""
+        return run.job_name == self._job or self._asset in (run.asset_selection or ())
+
+    def _range(self, run: dg.DagsterRun, order: Mapping[str, int]) -> Callable[[Hour], bool] | None:
+        """Whether an hour is in the range of a backfill's run, or in that which a run's config names."""
+        ends = list(hours_of(range_asked_for(run) or ()))
+        if len(ends) == 2:  # noqa: PLR2004  (first and last)
+            places = [order.get(escape_event(end.event), -1) for end in ends]
+            first, last = (end.label for end in ends)
+            return lambda hour: (
+                0 <= places[0] <= order.get(escape_event(hour.event), -1) <= places[1] and first <= hour.label <= last
+            )
+        config = op_config(run, self._op)
+        begin, end, events = (config.get(name) or "" for name in ("first", "last", "events"))
+        if not (begin or end or events):
+            return None
+        return lambda hour: str(begin) <= hour.label <= str(end or "9") and (not events or hour.event in events)
+
+    def lost(self) -> Collection[LostRun]:
+        """The runs that failed lately without coming to their own end."""
+        failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=self._now - FAILURE_MEMORY)
+        return [
+            LostRun(hours, record.update_timestamp.astimezone(UTC))
+            for record in self._instance.get_run_records(failed, limit=1000)
+            if FAILED_TAG not in record.dagster_run.tags
+            and self._is_ours(record.dagster_run)
+            and (hours := set(hours_of(hours_asked_for(record.dagster_run, self._op))))
+        ]
+
+
+def hours_of(keys: Iterable[str]) -> Iterator[Hour]:
+    """Partition keys to hours; a key of another form is another asset's."""
+    for key in keys:
+        try:
+            yield Hour.of_partition_key(key)
+        except KeyGrammarError:
+            continue
