@@ -25,8 +25,9 @@ import boto3
 import dagster as dg
 
 from s3_assets.builder.pipeline import Pipeline, Workers
+from s3_assets.controller.outcome import Limits, Tick
 from s3_assets.controller.sweep import Place
-from s3_assets.controller.tick import Limits, Tick, run_tick
+from s3_assets.controller.tick import run_tick
 from s3_assets.controller.words import in_words
 from s3_assets.dagster.names import Names
 from s3_assets.dagster.records import InstanceRecords

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from s3_assets.controller.outcome import Report
     from s3_assets.controller.records import Failing
-    from s3_assets.controller.tick import Report
 
 NAMED = 5
 """How many hours, keys or events are named; the rest is counted."""

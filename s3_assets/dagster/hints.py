@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from s3_assets.controller.tick import Tick
+from s3_assets.controller.outcome import Tick
 from s3_assets.errors import HintQueueError
 from s3_assets.hints.contract import Hint, HintSource
 from s3_assets.hour_file.keys import Hour  # noqa: TC001  (Dagster modules import for real)

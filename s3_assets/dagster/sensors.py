@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster_aws.s3 import S3Resource
 
+from s3_assets.controller.outcome import Limits
 from s3_assets.controller.requests import Batch
 from s3_assets.controller.sweep import Place
-from s3_assets.controller.tick import Limits, run_tick
+from s3_assets.controller.tick import run_tick
 from s3_assets.controller.words import details, in_words
 from s3_assets.dagster.hints import Hints
 from s3_assets.dagster.names import Names

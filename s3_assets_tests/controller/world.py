@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from s3_assets.builder.build import BuildOptions
 from s3_assets.builder.pipeline import Pipeline
 from s3_assets.builder.reconcile import HourFailure, make_right, plan_all
+from s3_assets.controller.outcome import Limits, Tick
 from s3_assets.controller.records import Failing, LostRun, UnderWay
 from s3_assets.controller.sweep import Place
-from s3_assets.controller.tick import Limits, Tick, run_tick
+from s3_assets.controller.tick import run_tick
 from s3_assets.errors import S3AssetsError
 from s3_assets.hour_file.changes import data_version
 from s3_assets.hour_file.keys import Hour, KeyGrammar, escape_event
