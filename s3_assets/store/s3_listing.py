@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _PAGE = "S3AssetsPage"
 _EMPTY_LISTING = b"<ListBucketResult/>"
 _OK = 200
+_ERROR, _HEAD_BYTES = b"<Error", 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +46,19 @@ class Page:
 
 
 def read_pages_fast(client: S3Client) -> None:
-    """Have the `client` parse ListObjectsV2 with `parse_page`: 6 times less CPU than botocore's own parser."""
-    client.meta.events.register("before-parse.s3.ListObjectsV2", _parse_before_botocore)
+    """Have the `client` parse ListObjectsV2 with `parse_page`: 6 times less CPU than botocore's own parser.
+
+    By this name of the event it comes before a handler of botocore's that is registered for `before-parse.s3.*` and
+    parses each body once more, only to see whether it is an error.
+    """
+    client.meta.events.register("before-parse.*.ListObjectsV2", _parse_before_botocore)
 
 
 def _parse_before_botocore(
     response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object
 ) -> None:
-    if response_dict["status_code"] != _OK:
-        return
+    if response_dict["status_code"] != _OK or _ERROR in response_dict["body"][:_HEAD_BYTES]:
+        return  # an error, also one that came as a success: botocore knows it, and tries again
     try:
         page = parse_page(response_dict["body"])
     except ValueError as error:

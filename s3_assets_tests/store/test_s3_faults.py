@@ -188,6 +188,17 @@ class TestList:
         with StandIn(listing(["a"], token="t1"), SLOW_DOWN) as server, pytest.raises(StoreUnavailableError):
             list(server.store().list_level("p/"))
 
+    def test_a_page_is_parsed_once(self) -> None:
+        """Botocore's own handler, which parses a 200 answer to see whether it is an error, finds the page read."""
+        bodies = []
+        with StandIn(listing(["a"])) as server:
+            store = server.store()
+            store._clients.boto.meta.events.register(
+                "before-parse.s3.*", lambda response_dict, **_: bodies.append(response_dict["body"])
+            )
+            assert [info.key for info in store.list("p/")] == ["a"]
+        assert bodies == [b"<ListBucketResult/>"]
+
     def test_keys_that_are_not_encoded(self) -> None:
         """Where the server ignores `encoding-type`, a plus and a percent are themselves."""
         body = listing(["a+b%2F&amp;c"]).body.replace(b"<EncodingType>url</EncodingType>", b"")
