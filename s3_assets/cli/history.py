@@ -1,29 +1,36 @@
-"""`history`: the versions of one hour file, and bringing one of them back."""
+"""`history`: the versions of one hour file, what it held at a moment, and bringing a version back."""
 
 from __future__ import annotations
 
 import json
 import os
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
 
 from s3_assets.builder.history import HourVersion, history, restore
+from s3_assets.builder.target import read_target, read_version
 from s3_assets.cli.render import console, human_bytes, plain, printable
-from s3_assets.hour_file.keys import Hour
+from s3_assets.cli.show import print_target, target_json
 from s3_assets.opening import open_pipeline
 from s3_assets.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
+
+    from s3_assets.builder.pipeline import Pipeline
+    from s3_assets.builder.target import Target
+    from s3_assets.hour_file.keys import Hour
+    from s3_assets.store.contract import ObjectVersion
 
 NOT_VERSIONED = "the bucket keeps no versions: switch its versioning on to have a history from then on"
 
 
-def show_history(event: str, label: str, *, as_json: bool) -> int:
+def show_history(hour: Hour, *, as_json: bool) -> int:
     """Print the versions of an hour file, newest first; the exit code, 1 where there is none."""
-    hour = Hour(event, label)
     with open_pipeline(load_settings(os.environ)) as pipeline:
         uri = pipeline.target_uri(hour)
         versions = list(history(pipeline, hour))
@@ -41,13 +48,67 @@ def show_history(event: str, label: str, *, as_json: bool) -> int:
     return 0
 
 
-def restore_version(event: str, label: str, version_id: str, *, as_json: bool) -> int:
+def show_at(hour: Hour, at: datetime, *, as_json: bool) -> int:
+    """Print what the hour file held at a moment (aware); the exit code, 1 where it was not there, or nobody knows.
+
+    Times are those of the versions: of a large file, when its upload began.
+
+    Raises:
+        DamagedTargetError: That version can't be read.
+    """
+    moment = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    with open_pipeline(load_settings(os.environ)) as pipeline:
+        uri = printable(pipeline.target_uri(hour))
+        versions = list(pipeline.target.list_versions(pipeline.target_key(hour)))
+        place = next((place for place, one in enumerate(versions) if one.info.last_modified <= at), None)
+        if place is None or versions[place].is_deleted:
+            click.echo(f"{uri} was not there at {moment}: {_why_not(versions, place)}", err=True)
+            return 1
+        target = _read(pipeline, hour, versions[place], stands=place == 0)
+    if target is None:
+        click.echo(f"{uri}: the version of {moment} can't be read any more", err=True)
+        return 1
+    if target.ledger is None:
+        if target.problem is not None:
+            raise target.problem
+        return 1
+    replaced = versions[place - 1].info.last_modified if place else None
+    if as_json:
+        until = None if replaced is None else replaced.isoformat()
+        document = {**target_json(uri, target, target.ledger), "at": at.isoformat(), "stood_until": until}
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        return 0
+    since = f"{versions[place].info.last_modified:%Y-%m-%d %H:%M:%S}"
+    until = "to this day" if replaced is None else f"until {replaced:%Y-%m-%d %H:%M:%S}"
+    click.echo(f"at {moment}: version {printable(target.version_id or '-')}, which stood from {since} {until}")
+    print_target(uri, target, target.ledger)
+    return 0
+
+
+def _why_not(versions: Sequence[ObjectVersion], place: int | None) -> str:
+    if place is not None:
+        return f"it had been deleted at {versions[place].info.last_modified:%Y-%m-%d %H:%M:%S}"
+    if not versions:
+        return "there is no version of it"
+    if versions[0].info.version_id is None:
+        return f"it was written at {versions[0].info.last_modified:%Y-%m-%d %H:%M:%S}; before, {NOT_VERSIONED}"
+    return f"its first version that is kept is of {versions[-1].info.last_modified:%Y-%m-%d %H:%M:%S}"
+
+
+def _read(pipeline: Pipeline, hour: Hour, version: ObjectVersion, *, stands: bool) -> Target | None:
+    """A version; one without a name, from before versioning, only as long as it stands."""
+    key, version_id = pipeline.target_key(hour), version.info.version_id
+    if version_id is not None:
+        return read_version(pipeline.target, key, hour, version_id)
+    return read_target(pipeline.target, key, hour) if stands else None
+
+
+def restore_version(hour: Hour, version_id: str, *, as_json: bool) -> int:
     """Bring a version back as a new one; the exit code, 1 where the bucket keeps none.
 
     Raises:
         S3AssetsError: It is not there, damaged, or somebody else was faster: nothing was written.
     """
-    hour = Hour(event, label)
     with open_pipeline(load_settings(os.environ)) as pipeline:
         uri = pipeline.target_uri(hour)
         standing = pipeline.target.head(pipeline.target_key(hour))

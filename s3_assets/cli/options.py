@@ -5,16 +5,16 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from s3_assets.errors import KeyGrammarError
-from s3_assets.hour_file.keys import label_of, parse_label
+from s3_assets.hour_file.keys import Hour, label_of, parse_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from s3_assets.builder.reconcile import Scope
     from s3_assets.settings import Settings
@@ -86,6 +86,29 @@ class _EventType(click.ParamType[str]):
         return text
 
 
+class _MomentType(click.ParamType[datetime]):
+    """A moment, or a date, which is its end."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """To an aware moment; one without an offset is UTC."""
+        text = str(value)
+        try:
+            moment = _end_of_date(text) or datetime.fromisoformat(text)
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail(f"{text!r} is no date as 2026-11-17, nor a moment as 2026-11-17T09:30 (UTC)", param, ctx)
+
+
+def _end_of_date(text: str) -> datetime | None:
+    """Of a date in any of ISO's forms; None where it is none."""
+    try:
+        return datetime.combine(date.fromisoformat(text), time(23, 59, 59))
+    except ValueError:
+        return None
+
+
 class _WebAddressType(click.ParamType[str]):
     """Where Dagster's webserver is."""
 
@@ -112,8 +135,31 @@ class _ReplayIdType(click.ParamType[str]):
 
 HOUR = _HourType()
 EVENT = _EventType()
+MOMENT = _MomentType()
 WEB_ADDRESS = _WebAddressType()
 REPLAY_ID = _ReplayIdType()
+
+
+def hour_arguments(*, required: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add `EVENT HOUR`, also as the one word that Dagster shows; given to the command as `hour`, an `Hour`, or None."""
+    metavar = "EVENT HOUR" if required else "[EVENT HOUR]"
+    return click.argument("hour", nargs=-1, required=required, metavar=metavar, callback=_hour)
+
+
+def _hour(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -> Hour | None:
+    if not words and not param.required:
+        return None
+    one, two = 1, 2
+    if len(words) == one:
+        try:
+            hour = Hour.of_partition_key(words[0])
+        except KeyGrammarError:
+            message = f"{words[0]!r} is not EVENT HOUR, nor both as one word, as 'payments|2021-09-01-07:00'"
+            raise click.BadParameter(message, ctx, param) from None
+        return Hour(EVENT.convert(hour.event, param, ctx), hour.label)
+    if len(words) != two:
+        raise click.BadParameter(f"takes one event and one hour, not {len(words)} words", ctx, param)
+    return Hour(EVENT.convert(words[0], param, ctx), HOUR.convert(words[1], param, ctx))
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeVar
+
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+T = TypeVar("T")
 
 PLAIN_WIDTH = 200
 """Columns of a table that goes to a file or a pipe."""
@@ -15,6 +23,14 @@ def console() -> Console:
     if not out.is_terminal:
         out.width = PLAIN_WIDTH
     return out
+
+
+def with_progress(outcomes: Iterable[T], total: int, what: str = "hours") -> Iterator[T]:
+    """The same outcomes, with a progress bar on stderr where that is a terminal."""
+    terminal = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
+        yield from progress.track(outcomes, total=total, description=what)
 
 
 def printable(text: str) -> str:

@@ -5,48 +5,48 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
 
 from s3_assets.builder.target import Target, read_target
-from s3_assets.cli.render import console, human_bytes, plain
-from s3_assets.hour_file.keys import Hour
+from s3_assets.cli.render import console, human_bytes, plain, printable
+from s3_assets.hour_file.mending import explain_command
 from s3_assets.opening import open_pipeline
 from s3_assets.settings import load_settings
 
 if TYPE_CHECKING:
+    from s3_assets.hour_file.keys import Hour
     from s3_assets.hour_file.ledger import Ledger
 
 
-def show_hour(event: str, label: str, *, as_json: bool) -> int:
+def show_hour(hour: Hour, *, as_json: bool) -> int:
     """Print the ledger of one hour file; the exit code, 1 where there is none.
 
     Raises:
         DamagedTargetError: The hour file can't be read.
     """
-    hour = Hour(event, label)
     with open_pipeline(load_settings(os.environ)) as pipeline:
         uri = pipeline.target_uri(hour)
         target = read_target(pipeline.target, pipeline.target_key(hour), hour)
     if target is None:
-        command = f"s3-assets plan --event {shlex.quote(event)} --from {label} --to {label}"
-        click.echo(f"there is no hour file {uri}; `{command}` says why", err=True)
+        command = printable(explain_command(hour))
+        click.echo(f"there is no hour file {printable(uri)}; `{command}` says why", err=True)
         return 1
     if target.ledger is None:
         if target.problem is not None:
             raise target.problem
         return 1
     if as_json:
-        click.echo(json.dumps(_document(uri, target, target.ledger), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(target_json(uri, target, target.ledger), indent=2, ensure_ascii=False))
     else:
-        _print(uri, target, target.ledger)
+        print_target(uri, target, target.ledger)
     return 0
 
 
-def _document(uri: str, target: Target, ledger: Ledger) -> dict[str, Any]:
+def target_json(uri: str, target: Target, ledger: Ledger) -> dict[str, Any]:
+    """All that an hour file, or an older version of it, says of itself."""
     return {
         "uri": uri,
         "size": target.size,
@@ -74,7 +74,8 @@ def _document(uri: str, target: Target, ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def _print(uri: str, target: Target, ledger: Ledger) -> None:
+def print_target(uri: str, target: Target, ledger: Ledger) -> None:
+    """The same for a person."""
     out = console()
     facts = Table.grid(padding=(0, 2))
     for name, value in (

@@ -1,4 +1,4 @@
-"""`sync` and `plan`: find the hours of a range, look at each, and make them right or say what would be done."""
+"""`sync`: find the hours of a range, look at each, and make them right. What `plan` does alike is here too."""
 
 from __future__ import annotations
 
@@ -6,24 +6,20 @@ import json
 import os
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from s3_assets.builder.reconcile import (
     HourFailure,
     make_right,
     observe,
-    plan_all,
     source_events,
     target_hours,
 )
-from s3_assets.cli.render import console, human_bytes, plain, printable
+from s3_assets.cli.render import console, human_bytes, plain, printable, with_progress
 from s3_assets.errors import S3AssetsError
-from s3_assets.hour_file.plan import Verdict
 from s3_assets.opening import open_pipeline
 from s3_assets.settings import load_settings
 
@@ -32,48 +28,34 @@ if TYPE_CHECKING:
 
     from s3_assets.builder.build import BuildOptions, HourResult
     from s3_assets.builder.pipeline import Pipeline
+    from s3_assets.builder.reconcile import Outcome
     from s3_assets.cli.options import Range
     from s3_assets.hour_file.keys import Hour
     from s3_assets.hour_file.plan import Plan
     from s3_assets.hour_file.sources import Listing
-
-
-T = TypeVar("T")
+    from s3_assets.store.contract import Store
 
 
 def sync_hours(hours: Range, options: BuildOptions, *, as_json: bool) -> int:
     """Make the hours right; the exit code."""
-    with _opened(hours, rebuild=options.rebuild) as (pipeline, found, listing):
-        done, failures = _collect(make_right(pipeline, found, options), len(found), _result_json)
+    with opened(hours, rebuild=options.rebuild) as (pipeline, found, listing):
+        done, failures = _collect(make_right(pipeline, found, options), len(found))
         if as_json:
-            _print_json(done, failures, listing)
+            click.echo(json.dumps(document(done, failures, listing), indent=2, ensure_ascii=False))
         else:
             _print_results(done, failures, listing)
     return 1 if failures else 0
 
 
-def plan_hours(hours: Range, options: BuildOptions, *, as_json: bool) -> int:
-    """Say what would make the hours right; the exit code."""
-    with _opened(hours, rebuild=options.rebuild) as (pipeline, found, listing):
-        plans, failures = _collect(plan_all(pipeline, found, options), len(found), _plan_json)
-        if as_json:
-            _print_json(plans, failures, listing)
-        else:
-            _print_plans(plans, failures, listing)
-    return 1 if failures or any(plan["verdict"] == Verdict.BREAKER for plan in plans) else 0
-
-
-def _collect(
-    outcomes: Iterable[T | HourFailure], total: int, told: Callable[[T], dict[str, Any]]
-) -> tuple[list[dict[str, Any]], list[HourFailure]]:
+def _collect(outcomes: Iterable[Outcome], total: int) -> tuple[list[dict[str, Any]], list[HourFailure]]:
     """What is to be printed of each hour, and the failures, by event and hour; ledgers are let go of at once."""
     done: list[dict[str, Any]] = []
     failures: list[HourFailure] = []
-    for outcome in _with_progress("hours", outcomes, total):
+    for outcome in with_progress(outcomes, total):
         if isinstance(outcome, HourFailure):
             failures.append(outcome)
         else:
-            done.append(told(outcome))
+            done.append(_result_json(outcome))
     done.sort(key=lambda hour: (hour["event"], hour["hour"]))
     failures.sort(key=lambda failure: failure.hour)
     return done, failures
@@ -83,14 +65,18 @@ def _collect(
 
 
 @contextmanager
-def _opened(hours: Range, *, rebuild: bool) -> Iterator[tuple[Pipeline, list[Hour], Listing]]:
+def opened(
+    hours: Range, *, rebuild: bool, wrap: Callable[[Store], Store] = lambda store: store
+) -> Iterator[tuple[Pipeline, list[Hour], Listing]]:
     """An open pipeline, the hours of the range, and the listing they came from.
 
     Those that have sources; those that lost them and may have to go; and to `rebuild`, those that have an hour file.
+    `wrap` goes around each of the two stores, for one that counts.
     """
     settings = load_settings(os.environ)
     scope = hours.scope(settings, datetime.now(UTC))
-    with open_pipeline(settings) as pipeline:
+    with open_pipeline(settings) as bare:
+        pipeline = bare.with_stores(wrap(bare.source), wrap(bare.target))
         listing = observe(pipeline, scope)
         found = set(listing.hours)
         if rebuild or any(policy.on_vanished == "drop" for policy in (*settings.events.values(), settings.defaults)):
@@ -112,35 +98,7 @@ def _say_nothing_found(pipeline: Pipeline, hours: Range) -> None:
         click.echo(f"no source of event {printable(', '.join(missing))}; there are: {names}", err=True)
 
 
-def _with_progress(what: str, outcomes: Iterable[Any], total: int) -> Iterator[Any]:
-    """The same outcomes, with a progress bar on stderr where that is a terminal."""
-    terminal = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        yield from progress.track(outcomes, total=total, description=what)
-
-
 # --- saying ------------------------------------------------------------------------------------------------
-
-
-def _print_plans(plans: list[dict[str, Any]], failures: list[HourFailure], listing: Listing) -> None:
-    writing = [plan for plan in plans if plan["writes"]]
-    held = [plan for plan in plans if plan["verdict"] == Verdict.BREAKER]
-    if writing or held:
-        table = Table("event", "hour", "verdict", box=None, pad_edge=False)
-        table.add_column("read", justify="right")
-        table.add_column("why")
-        for plan in sorted([*writing, *held], key=lambda plan: (plan["event"], plan["hour"])):
-            size = human_bytes(plan["bytes_to_read"])
-            table.add_row(plain(plan["event"]), plan["hour"], plan["verdict"], size, plain(plan["reason"]))
-        console().print(table)
-    total = sum(plan["bytes_to_read"] for plan in writing)
-    click.echo(
-        f"{len(writing)} of {len(plans) + len(failures)} hours would change; {human_bytes(total)} to read"
-        + (f"; {len(held)} held by the breaker" if held else "")
-        + (f"; {len(failures)} failed" if failures else "")
-    )
-    _print_end(failures, listing)
 
 
 def _print_results(results: list[dict[str, Any]], failures: list[HourFailure], listing: Listing) -> None:
@@ -169,10 +127,11 @@ def _print_results(results: list[dict[str, Any]], failures: list[HourFailure], l
         + (f"; {bad} sources quarantined (see `s3-assets show EVENT HOUR`)" if bad else "")
         + (f"; {len(failures)} failed" if failures else "")
     )
-    _print_end(failures, listing)
+    print_end(failures, listing)
 
 
-def _print_end(failures: list[HourFailure], listing: Listing) -> None:
+def print_end(failures: list[HourFailure], listing: Listing) -> None:
+    """On stderr: keys that are no sources, and hours that failed."""
     if listing.rejected:
         click.echo(f"{listing.rejected.total()} keys not taken in:", err=True)
         for key, reason in listing.named:
@@ -189,8 +148,9 @@ def _error_text(failure: HourFailure) -> str:
     return failure.error.describe() if isinstance(failure.error, S3AssetsError) else repr(failure.error)
 
 
-def _print_json(hours: list[dict[str, Any]], failures: list[HourFailure], listing: Listing) -> None:
-    document = {
+def document(hours: list[dict[str, Any]], failures: list[HourFailure], listing: Listing) -> dict[str, Any]:
+    """What `--json` prints."""
+    return {
         "hours": hours,
         "failed": [
             {"event": failure.hour.event, "hour": failure.hour.label, "error": _error_text(failure)}
@@ -202,10 +162,10 @@ def _print_json(hours: list[dict[str, Any]], failures: list[HourFailure], listin
             "first": [{"key": key, "reason": reason} for key, reason in listing.named],
         },
     }
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
-def _plan_json(plan: Plan) -> dict[str, Any]:
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """What is decided for one hour, as `plan` and `sync` tell it."""
     return {
         "event": plan.hour.event,
         "hour": plan.hour.label,
@@ -225,7 +185,7 @@ def _result_json(result: HourResult) -> dict[str, Any]:
     down, up = _moved(result)
     ledger = result.ledger
     return {
-        **_plan_json(result.plan),
+        **plan_json(result.plan),
         "sources": len(result.sources),
         "late": len(result.late),
         "rows": 0 if ledger is None else ledger.rows,

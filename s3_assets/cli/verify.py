@@ -8,22 +8,18 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from s3_assets.audit.differences import Report, Standing
 from s3_assets.audit.hours import AuditOptions, Sweep, abort_left_open, audit_hours, sweep
 from s3_assets.builder.reconcile import HourFailure, Scope
-from s3_assets.cli.render import human_bytes, printable
+from s3_assets.cli.render import human_bytes, printable, with_progress
 from s3_assets.errors import S3AssetsError
 from s3_assets.hour_file.keys import label_of
 from s3_assets.opening import open_pipeline
 from s3_assets.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from s3_assets.audit.differences import Difference, HourAudit
+    from s3_assets.audit.differences import Difference
     from s3_assets.cli.options import Range
 
 
@@ -44,7 +40,7 @@ def verify_hours(hours: Range, *, deep: bool, grace_minutes: int, abort_uploads:
         aborted = abort_left_open(pipeline, scope) if abort_uploads else 0
         swept = sweep(pipeline, scope)
         report.note(swept.differences)
-        for outcome in _with_progress(audit_hours(pipeline, swept.hours, options), len(swept.hours)):
+        for outcome in with_progress(audit_hours(pipeline, swept.hours, options), len(swept.hours)):
             if isinstance(outcome, HourFailure):
                 failures.append(outcome)
             else:
@@ -55,14 +51,6 @@ def verify_hours(hours: Range, *, deep: bool, grace_minutes: int, abort_uploads:
     else:
         _print(report, failures, swept, aborted)
     return 1 if report.wrong or failures else 0
-
-
-def _with_progress(outcomes: Iterable[HourAudit | HourFailure], total: int) -> Iterator[HourAudit | HourFailure]:
-    """The same outcomes, with a progress bar on stderr where that is a terminal."""
-    terminal = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        yield from progress.track(outcomes, total=total, description="hours")
 
 
 def _print(report: Report, failures: list[HourFailure], swept: Sweep, aborted: int) -> None:

@@ -261,7 +261,7 @@ def _age(hour: Hour, source: SourceObject) -> str:
     hours, rest = divmod(rest, 3_600)
     minutes, seconds = divmod(rest, 60)
     parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds, "s")]
-    return " ".join(f"{value} {unit}" for value, unit in parts if value)[:20].rsplit(",", 1)[0] or "0 s"
+    return " ".join([f"{value:,} {unit}" for value, unit in parts if value][:2]) or "0 s"
 
 
 def _short(etag: str) -> str:

@@ -29,7 +29,6 @@ def backup(running: Callable[[str], Server], tmp_path: Path, monkeypatch: pytest
     made = backup_on(running("seaweedfs"), path)
     for name, value in {**made.environment, **made.server.environment()}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("S3_ASSETS_SOAK", raising=False)  # no setting of the package, which refuses what it doesn't know
     monkeypatch.setattr(site, "Patience", lambda: QUICK)
     made.folder.put("a.json", b"[1]")
     made.folder.put("x/과속.json", b"[22]")

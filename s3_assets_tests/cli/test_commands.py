@@ -3,33 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 
-from s3_assets.cli.main import main
 from s3_assets_tests.deployment import FIVE_FILES, Deployment
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 EVENT = "customer_new_customer_event"
 Call = "Callable[..., tuple[int, str, str]]"
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Runs a command; its exit code, stdout and stderr."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        out, err = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, out, err
-
-    return run
 
 
 @pytest.fixture
@@ -119,7 +99,7 @@ def test_show_of_no_hour_file_says_how_to_find_out_why(five: Deployment, call) -
     code, out, err = call("show", EVENT, "2021-09-01-07:00")
     assert (code, out) == (1, "")
     assert "there is no hour file s3://" in err
-    assert f"s3-assets plan --event {EVENT} --from 2021-09-01-07:00 --to 2021-09-01-07:00" in err
+    assert f"s3-assets plan --explain '{EVENT}|2021-09-01-07:00'" in err
 
 
 def test_a_failing_hour_is_named_with_what_to_do_and_the_exit_code_is_1(five: Deployment, call) -> None:

@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from s3_assets.cli.main import main
+from s3_assets.store.s3 import S3Store
 from s3_assets_tests.deployment import deploy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from s3_assets.store.contract import ObjectVersion
     from s3_assets_tests.deployment import Deployment
 
 HOUR = ("payments", "2021-09-01-07:00")
 KEY = "payments/2021-09-01/07.csv.gz"
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]):
-    """Runs a command; its exit code, stdout and stderr."""
-
-    def run(*arguments: str) -> tuple[int | str | None, str, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        return ended.value.code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture
@@ -158,3 +149,65 @@ def test_an_hour_without_any_source_left_is_rebuilt_from_its_versions(grown: Dep
     assert code == 0
     assert "1 written" in out
     assert grown.hour_file(KEY) == b"id\n1\n3\n4\n5\n"
+
+
+def test_what_it_held_at_a_moment_is_told(grown: Deployment, call, monkeypatch) -> None:
+    """The version that stood then, with its sources, and until when it did; the newest from then on."""
+    moments = [datetime(2026, 11, day, 12, tzinfo=UTC) for day in (20, 17, 10)]
+    _as_if_written(monkeypatch, dict(zip(_version_ids(grown), moments, strict=True)))
+    foreign, second, first = versions(call)
+    assert first["written"].startswith("2026-11-10")
+    for at, version, rows, until in (
+        ("2026-11-10", first, 2, "2026-11-17T12:00:00+00:00"),
+        ("20261110", first, 2, "2026-11-17T12:00:00+00:00"),
+        ("2026-11-17T11:59:59", first, 2, "2026-11-17T12:00:00+00:00"),
+        ("2026-11-17T13:00:00+01:00", second, 4, "2026-11-20T12:00:00+00:00"),
+        ("2026-11-19", second, 4, "2026-11-20T12:00:00+00:00"),
+    ):
+        code, out, _ = call("history", *HOUR, "--at", at, "--json")
+        told = json.loads(out)
+        assert code == 0
+        assert (told["version_id"], told["rows"], told["stood_until"]) == (version["version_id"], rows, until)
+    code, out, err = call("history", *HOUR, "--at", "2026-11-17")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"at 2026-11-17 23:59:59 UTC: version {second['version_id']}, which stood from 2026-11-17")
+    assert "07_20_c.csv" in out
+    code, out, err = call("history", *HOUR, "--at", "2026-11-21")
+    assert (code, out) == (1, "")
+    assert "there is no ledger at its end" in err
+    assert foreign["problem"] is not None
+
+
+def test_a_moment_at_which_there_was_no_hour_file_is_told(grown: Deployment, call, monkeypatch) -> None:
+    """Before the first version, and after a deletion."""
+    grown.store.delete(f"target/{KEY}")
+    moments = [datetime(2026, 11, day, 12, tzinfo=UTC) for day in (21, 20, 17, 10)]
+    _as_if_written(monkeypatch, dict(zip(_version_ids(grown), moments, strict=True)))
+    code, out, err = call("history", *HOUR, "--at", "2026-11-09")
+    assert (code, out) == (1, "")
+    assert "was not there at 2026-11-09 23:59:59 UTC: its first version that is kept is of 2026-11-10 12:00:00" in err
+    code, out, err = call("history", *HOUR, "--at", "2026-11-22")
+    assert (code, out) == (1, "")
+    assert "it had been deleted at 2026-11-21 12:00:00" in err
+    code, _, err = call("history", *HOUR, "--at", "0001-01-01T00:00+05:00")
+    assert (code, "is no date as" in err) == (2, True)
+    code, _, err = call("history", "payments", "2021-09-01-08:00", "--at", "2026-11-22")
+    assert code == 1
+    assert "there is no version of it" in err
+
+
+def _version_ids(deployment: Deployment) -> list[str]:
+    """Of the hour file, newest first; a deletion has one too."""
+    return [str(version.info.version_id) for version in deployment.store.list_versions(f"target/{KEY}")]
+
+
+def _as_if_written(monkeypatch: pytest.MonkeyPatch, moments: Mapping[str, datetime]) -> None:
+    """Let the store tell other times of versions: a test can't wait for days."""
+    real = S3Store.list_versions
+
+    def told(self: S3Store, key: str) -> Iterator[ObjectVersion]:
+        for version in real(self, key):
+            when = moments[str(version.info.version_id)]
+            yield replace(version, info=replace(version.info, last_modified=when))
+
+    monkeypatch.setattr(S3Store, "list_versions", told)

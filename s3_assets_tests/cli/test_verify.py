@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from s3_assets.cli.main import main
 from s3_assets_tests.deployment import FIVE_FILES
 
 if TYPE_CHECKING:
@@ -20,19 +19,6 @@ AGO = timedelta(minutes=-5)
 """As if half a day had gone by."""
 SEVEN = f"target/{EVENT}/2021-09-01/07.csv.gz"
 HOUR = f"--event {EVENT} --from 2021-09-01-07:00 --to 2021-09-01-07:00"
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]):
-    """Runs a command; its exit code, stdout and stderr."""
-
-    def run(*arguments: str) -> tuple[int | str | None, str, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        return ended.value.code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture
