@@ -27,29 +27,23 @@ from dagster_shared.error import SerializableErrorInfo
 from s3_assets.alerts.problems import BREAKER, HOUR, QUARANTINED, RUN, Problem
 from s3_assets.alerts.state import AlertState
 from s3_assets.controller.records import Failing
-from s3_assets.dagster.alerts import (
-    BLIND_TICKS,
-    FAILED_TICKS,
-    INTERVAL_S,
-    SETTLES_WITHIN,
-    Watch,
-    alerts_sensor,
-    automation_problems,
-    blind_problems,
-    failing_hour_problems,
-    hour_problem,
-    look,
-    quarantined_problems,
-    run_problems,
-)
+from s3_assets.dagster.alerts import INTERVAL_S
 from s3_assets.dagster.definitions import build_definitions
 from s3_assets.dagster.internals import DATA_VERSION_TAG
 from s3_assets.dagster.names import Names
 from s3_assets.dagster.records import FAILED_TAG
-from s3_assets.dagster.resources import PipelineResource
+from s3_assets.dagster.watched.hours import (
+    SETTLES_WITHIN,
+    failing_hour_problems,
+    hour_problem,
+    quarantined_problems,
+)
+from s3_assets.dagster.watched.look import BLIND_TICKS, Watch, blind_problems, look
+from s3_assets.dagster.watched.runs import FAILED_TICKS, automation_problems, run_problems
 from s3_assets.hour_file.changes import data_version
 from s3_assets.hour_file.keys import Hour
 from s3_assets_tests.alerts.slack_stand_in import FAILS, OK, TOKEN, SlackStandIn, refuses
+from s3_assets_tests.dagster.alerting import Daemon, slack_for, wipe
 from s3_assets_tests.dagster.conftest import Location
 from s3_assets_tests.deployment import FIVE_FILES, Deployment
 
@@ -141,9 +135,7 @@ def on_disk() -> Iterator[dg.DagsterInstance]:
 def instance(on_disk: dg.DagsterInstance) -> Iterator[dg.DagsterInstance]:
     """The instance on SQLite, as new."""
     yield on_disk
-    on_disk.wipe()
-    assert on_disk.schedule_storage is not None
-    on_disk.schedule_storage.wipe()
+    wipe(on_disk)
 
 
 @pytest.fixture(scope="module")
@@ -219,10 +211,16 @@ def nightly() -> None:
     work()
 
 
-def run_nightly(instance: dg.DagsterInstance, *, fails: bool, **tags: str) -> str:
+@dg.job(name=Names().job)
+def of_hours() -> None:
+    """By its name, the job that makes hours."""
+    work()
+
+
+def run_nightly(instance: dg.DagsterInstance, *, fails: bool, job: dg.JobDefinition = nightly, **tags: str) -> str:
     """Run it, and tell the run's id."""
     config = {"ops": {"work": {"config": {"fails": fails}}}}
-    result = nightly.execute_in_process(
+    result = job.execute_in_process(
         instance=instance,
         run_config=config,
         raise_on_error=False,
@@ -265,7 +263,7 @@ def test_partitions_of_a_job_are_problems_of_their_own(memory):
         ({"nightly"}, timedelta(days=1, minutes=1), {}),
         ({"nightly"}, timedelta(0), {"dagster__will_retry": "true"}),
         ({"nightly"}, timedelta(0), {FAILED_TAG.replace("/", "__"): "2"}),
-        ({"nightly"}, timedelta(0), {"dagster__partition": "payments|2024-06-01-07:00"}),
+        ({Names().job}, timedelta(0), {"job": of_hours, "dagster__partition": "payments|2024-06-01-07:00"}),
     ],
     ids=["another location's", "a day ago", "will be retried", "names its hours", "of an hour"],
 )
@@ -277,18 +275,18 @@ def test_runs_that_are_no_problem_of_a_job(memory, jobs, later, tags):
 
 def test_the_hours_of_a_run_that_died_are_problems_until_a_run_came_to_its_end_with_them(memory):
     """A run that failed without a word on its hours; after one of them succeeds, the other is still a problem."""
-    run_nightly(memory, fails=True, dagster__partition="payments|2024-06-01-07:00")
-    run_nightly(memory, fails=True, dagster__partition="payments|2024-06-01-08:00")
+    run_nightly(memory, fails=True, job=of_hours, dagster__partition="payments|2024-06-01-07:00")
+    run_nightly(memory, fails=True, job=of_hours, dagster__partition="payments|2024-06-01-08:00")
     first, second = failing_hour_problems([Names()])(memory, datetime.now(UTC))
     assert {first.label, second.label} == {"2024-06-01-07:00", "2024-06-01-08:00"}
     assert (first.words, first.cause, first.settled) == ("the disk is full", "run lost", False)
     later = list(failing_hour_problems([Names()])(memory, datetime.now(UTC) + SETTLES_WITHIN))
     assert [problem.settled for problem in later] == [True, True]
-    run_nightly(memory, fails=True, dagster__partition="payments|2024-06-01-08:00")
+    run_nightly(memory, fails=True, job=of_hours, dagster__partition="payments|2024-06-01-08:00")
     assert [
         problem.label for problem in failing_hour_problems([Names()])(memory, datetime.now(UTC)) if problem.settled
     ] == ["2024-06-01-08:00"]
-    run_nightly(memory, fails=False, dagster__partition="payments|2024-06-01-08:00")
+    run_nightly(memory, fails=False, job=of_hours, dagster__partition="payments|2024-06-01-08:00")
     assert [problem.label for problem in failing_hour_problems([Names()])(memory, datetime.now(UTC))] == [
         "2024-06-01-07:00"
     ]
@@ -397,38 +395,8 @@ def test_what_can_not_be_looked_at_hides_nothing_else_and_is_told_after_a_while(
 @pytest.fixture
 def slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlackStandIn]:
     """A Slack on loopback, and a deployment that uses it; its S3 is nowhere."""
-    for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    with SlackStandIn() as stand_in:
-        monkeypatch.setenv("S3_ASSETS_SLACK_TOKEN", TOKEN)
-        monkeypatch.setenv("S3_ASSETS_SLACK_CHANNEL", "#data")
-        monkeypatch.setenv("S3_ASSETS_SLACK_URL", stand_in.url)
-        monkeypatch.setenv("S3_ASSETS_SOURCE", "s3://nowhere/source/")
-        monkeypatch.setenv("S3_ASSETS_TARGET", "s3://nowhere/target/")
+    with slack_for(monkeypatch) as stand_in:
         yield stand_in
-
-
-@dataclass
-class Daemon:
-    """Evaluates the sensor, and keeps its cursor from one tick to the next."""
-
-    instance: dg.DagsterInstance
-    definitions: dg.Definitions
-    cursor: str | None = None
-
-    def tick(self) -> str:
-        """One tick: what it says of itself."""
-        with dg.build_sensor_context(
-            instance=self.instance,
-            cursor=self.cursor,
-            definitions=self.definitions,
-            resources={"pipeline": PipelineResource()},
-        ) as context:
-            result = alerts_sensor([Names()])(context)
-        assert isinstance(result, dg.SensorResult)
-        assert isinstance(result.skip_reason, dg.SkipReason)
-        self.cursor = result.cursor
-        return str(result.skip_reason.skip_message)
 
 
 @pytest.fixture
