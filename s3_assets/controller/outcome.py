@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from s3_assets.controller.survey import Strays, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
     from collections.abc import Set as AbstractSet
+    from datetime import datetime
 
     from s3_assets.controller.records import Failing
     from s3_assets.controller.requests import Batch
+    from s3_assets.controller.rhythm import Arrivals
     from s3_assets.controller.sweep import Place
     from s3_assets.controller.units import Unit
     from s3_assets.errors import S3AssetsError
@@ -67,6 +70,7 @@ class Report:
         round_s: How long a whole round takes, in seconds; None where that can't be told yet.
         seconds: Used,
         requests: and used.
+        requests_by_kind: Those, by the kinds of `store.metered`.
     """
 
     limits: Limits
@@ -91,6 +95,7 @@ class Report:
     round_s: float | None = None
     seconds: float = 0.0
     requests: int = 0
+    requests_by_kind: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +106,14 @@ class Tick:
         batches: Runs to ask for, the urgent ones first.
         new_events: Partition keys of events that are not known yet.
         place: Where the next tick goes on.
-        settled: Hours that were looked at and are right, asked for, or on record as failing.
-        under_way: Hours that differ and are in a queued or running run.
+        settled: Hours that were looked at and are right, or on record as failing.
+        under_way: Hours that differ and are asked for, or in a queued or running run: to be looked at again soon.
+        looked_at: Units that were listed whole: of their hours, those that differ are in
+        differing: with when the oldest source came that they lack, as far as it can be told (aware); None where it
+            can't, as for an hour whose file is gone. Of an hour that was made before, it is when its last source came.
         window: The hours that there are.
         takes: Whether an event is ours.
+        arrivals: What the recent dates show, of the events of which all of them could be listed.
         report: For the words.
     """
 
@@ -113,6 +122,9 @@ class Tick:
     place: Place
     settled: AbstractSet[Hour]
     under_way: AbstractSet[Hour]
+    looked_at: Collection[Unit]
+    differing: Mapping[Hour, datetime | None]
     window: Window
     takes: Callable[[str], bool]
+    arrivals: Mapping[str, Arrivals]
     report: Report

@@ -16,6 +16,7 @@ from s3_assets.hour_file.sources import NAMED_REJECTS, Sorter, listing_fingerpri
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
 
     from s3_assets.builder.pipeline import Pipeline
     from s3_assets.controller.budget import Budget
@@ -56,11 +57,16 @@ class HourSeen:
         fingerprint: Of its sources, under the event's policy.
         sources: How many.
         size: Bytes of all of them.
+        first_came: When the first of them came, by its Last-Modified (aware), which decides nothing about the hour;
+            None where the store tells none.
+        last_came: When the last of them came; likewise.
     """
 
     fingerprint: str
     sources: int
     size: int
+    first_came: datetime | None = None
+    last_came: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -129,6 +135,7 @@ def look_at(pipeline: Pipeline, unit: Unit, window: Window, budget: Budget, *, t
             listing_fingerprint(sources, pipeline.policy(hour.event).content_token()),
             len(sources),
             sum(source.size for source in sources),
+            *_first_and_last(source.last_modified for source in sources),
         )
         for hour, sources in listing.hours.items()
     }
@@ -142,6 +149,11 @@ def look_at(pipeline: Pipeline, unit: Unit, window: Window, budget: Budget, *, t
         )
         found = {hour: etag for hour, etag in there if hour is not None and window.holds(hour)}
     return UnitSeen(unit, hours, found, Strays(listing.rejected, listing.named))
+
+
+def _first_and_last(came: Iterable[datetime | None]) -> tuple[datetime | None, datetime | None]:
+    dated = [when for when in came if when is not None]
+    return min(dated, default=None), max(dated, default=None)
 
 
 class Surveyor:

@@ -17,6 +17,7 @@ from s3_assets.controller.budget import Budget
 from s3_assets.controller.outcome import Limits, Report, Tick
 from s3_assets.controller.records import pause_after
 from s3_assets.controller.requests import Batch, Wanted, batches
+from s3_assets.controller.rhythm import Arrivals, arrivals
 from s3_assets.controller.survey import Strays, Surveyor, UnitSeen, Window, look_at, surveyor
 from s3_assets.controller.sweep import Place, Sweep, events_there, rotated
 from s3_assets.controller.units import Unit, hint_units
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from s3_assets.builder.pipeline import Pipeline
     from s3_assets.controller.records import Failing, LostRun, Records, UnderWay
+    from s3_assets.controller.survey import HourSeen
 
 POINTED_SHARE, HOT_SHARE = 0.4, 0.65
 """Share of a tick's budget for what hints and failures point to, and of the rest for the hot part.
@@ -64,6 +66,7 @@ def run_tick(  # noqa: PLR0913  (what it looks at, what it knows, and how far it
     takes: Callable[[str], bool] = lambda _: True,
     hinted: Sequence[Hour] = (),
     hints_only: bool = False,
+    expected: Collection[str] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> Tick:
     """Look, compare, decide.
@@ -77,6 +80,7 @@ def run_tick(  # noqa: PLR0913  (what it looks at, what it knows, and how far it
         takes: Whether an event is ours; others are not looked at.
         hinted: Hours to look at first.
         hints_only: Leave the hot part and the sweep to a later tick.
+        expected: Events to say something about also where they are not there.
         clock: Monotonic, in seconds.
 
     Raises:
@@ -92,8 +96,11 @@ def run_tick(  # noqa: PLR0913  (what it looks at, what it knows, and how far it
     budget = Budget(seconds=limits.seconds, requests=limits.requests, clock=clock, spent_requests=spent)
     with surveyor() as threads:
         tick = _Tick(metered, records, known, limits, now, budget, threads, takes, hinted)
-        place = tick.run(place, hints_only=hints_only)
-    return tick.end(place)
+        place = tick.run(place, hints_only=hints_only, expected=expected)
+    done = tick.end(place)
+    for store in (source, target):
+        done.report.requests_by_kind.update(store.traffic.requests)
+    return done
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +138,10 @@ class _Tick:
         self.wanted: dict[Hour, Wanted] = {}
         self.right: set[Hour] = set()
         self.differing: set[Hour] = set()
+        self.looked_at: list[Unit] = []
+        self.lacking: dict[Hour, datetime | None] = {}
         self.counted: set[Hour] = set()
+        self.arrivals: dict[str, Arrivals] = {}
 
         self.failing = {hour: failing for hour, failing in known.failing.items() if takes(hour.event)}
         self.hinted = [hour for hour in hinted if self.window.holds(hour) and takes(hour.event)]
@@ -140,13 +150,14 @@ class _Tick:
             self.pointed_at.setdefault(hour.event, []).append(hour)
         self.lost_rest, self.lost_tries = _rest_of_lost(known.lost)
 
-    def run(self, place: Place, *, hints_only: bool) -> Place:
+    def run(self, place: Place, *, hints_only: bool, expected: Collection[str]) -> Place:
         """Look at everything that there is time for; where the next tick goes on."""
         if hints_only:
             self._look_first(hint_units(self.hinted), self.budget)
             return place
         there, strays = self._events_there()
         events = [event for event in there if self.takes(event)]
+        self.arrivals = {event: Arrivals() for event in expected if self.takes(event) and event not in set(events)}
         self.report.strays.take(strays)
         self._look_first(hint_units([*self.hinted, *self._due()]), self.budget.part(POINTED_SHARE))
         place = self._hot(events, place, self.budget.part(HOT_SHARE))
@@ -179,9 +190,21 @@ class _Tick:
         report.hours = len(self.counted)
         report.seconds, report.requests = self.budget.seconds_used, self.budget.requests_used
         new = {escape_event(hour.event) for hour in self.counted} - set(self.records.events())
-        settled = self.right | {hour for batch in asked for hour in batch.hours}
-        settled |= {failing.hour for failing in [*report.resting, *report.stuck]} | {*report.of_lost_runs}
-        return Tick(asked, sorted(new), place, settled, set(report.under_way), self.window, self.takes, report)
+        settled = self.right | {failing.hour for failing in [*report.resting, *report.stuck]} | {*report.of_lost_runs}
+        under_way = {hour for batch in asked for hour in batch.hours} | {*report.under_way}
+        return Tick(
+            batches=asked,
+            new_events=sorted(new),
+            place=place,
+            settled=settled,
+            under_way=under_way,
+            looked_at=self.looked_at,
+            differing=self.lacking,
+            window=self.window,
+            takes=self.takes,
+            arrivals=dict(self.arrivals),
+            report=report,
+        )
 
     # --- what is urgent --------------------------------------------------------------------------------------
 
@@ -219,7 +242,9 @@ class _Tick:
                 stopped = unit
             else:
                 self.report.failures.append((str(unit), seen))
-        self._compare(group, is_urgent=True)
+        made = self._compare(group, is_urgent=True)
+        if dates:
+            self._note_arrivals(group, made, len(dates))
         if stopped is None:
             return replace(place, hot="")
         self.report.hot_is_whole = False
@@ -227,6 +252,15 @@ class _Tick:
             self.report.too_large.append(stopped)
             return replace(place, hot=next((event for event in order if event != stopped.event), ""))
         return replace(place, hot=stopped.event)
+
+    def _note_arrivals(self, group: Sequence[UnitSeen], made: Collection[Hour], dates: int) -> None:
+        """Keep what the recent dates show of each event; of one that was not listed whole, nothing."""
+        listed: dict[str, list[UnitSeen]] = {}
+        for seen in group:
+            listed.setdefault(seen.unit.event, []).append(seen)
+        for event, some in listed.items():
+            if len(some) == dates:
+                self.arrivals[event] = arrivals({hour: one for seen in some for hour, one in seen.hours.items()}, made)
 
     # --- the sweep -------------------------------------------------------------------------------------------
 
@@ -334,13 +368,14 @@ class _Tick:
     def _look(self, budget: Budget, *, targets: bool) -> Callable[[Unit], UnitSeen]:
         return lambda unit: look_at(self.pipeline, unit, self.window, budget, targets=targets)
 
-    def _compare(self, group: Sequence[UnitSeen], *, is_urgent: bool) -> None:
-        """Say of each hour of these units whether it is right, and what is to be done if not."""
+    def _compare(self, group: Sequence[UnitSeen], *, is_urgent: bool) -> Collection[Hour]:
+        """Say of each hour of these units whether it is right, and what is to be done if not; those ever made."""
         _ = self.under_way
         hours = {seen.unit: self._in_question(seen) for seen in group}
         every = {hour for some in hours.values() for hour in some}
         versions = self.records.versions(every) if every else {}
         for seen in group:
+            self.looked_at.append(seen.unit)
             if seen.targets is not None:  # those of the hot part are seen by the sweep too
                 self.report.strays.take(seen.strays)
             for hour in hours[seen.unit]:
@@ -356,9 +391,11 @@ class _Tick:
                     policy=self.pipeline.policy(hour.event),
                 )
                 if wrong:
+                    self.lacking.setdefault(hour, _lacks_since(found, versions.get(hour), is_gone=etag == ""))
                     self._judge(hour, found.size if found else 0, etag, is_urgent=is_urgent)
                 else:
                     self._is_right(hour, etag)
+        return versions.keys()
 
     def _in_question(self, seen: UnitSeen) -> Collection[Hour]:
         """The hours of a unit that there is something to say about."""
@@ -366,13 +403,26 @@ class _Tick:
         return dict.fromkeys([*seen.hours, *(seen.targets or ()), *pointed_at])
 
     def _judge(self, hour: Hour, size: int, etag: str | None, *, is_urgent: bool) -> None:
-        """An hour differs: ask for it, unless it is under way or rests."""
-        if hour in self.differing:
+        """An hour differs: ask for it, unless it is under way or rests.
+
+        The hot part sees no hour files. So one that rests is judged once more where the sweep sees its file, which
+        somebody may have replaced.
+        """
+        if hour in self.differing and (etag is None or not self._was_let_go(hour, etag)):
             return
         self.differing.add(hour)
         self.right.discard(hour)
         if not self._is_held(hour, etag):
             self._want(hour, size, is_urgent=is_urgent)
+
+    def _was_let_go(self, hour: Hour, etag: str) -> bool:
+        """Whether an hour that was named as resting does not rest, since its file is another; it is named no more."""
+        failing = self.failing.get(hour)
+        for named in (self.report.stuck, self.report.resting):
+            if failing in named and _was_replaced(failing, etag):
+                named.remove(failing)
+                return True
+        return False
 
     def _is_right(self, hour: Hour, etag: str | None) -> None:
         """An hour's sources are those on record.
@@ -410,6 +460,15 @@ class _Tick:
 def _age(hour: Hour) -> tuple[str, str]:
     """Sorts hours by time, then by event."""
     return hour.label, hour.event
+
+
+def _lacks_since(found: HourSeen | None, recorded: str | None, *, is_gone: bool) -> datetime | None:
+    """Since when an hour that differs lacks a source, as `Tick.differing` says it."""
+    if found is None:
+        return None
+    if recorded is None:
+        return found.first_came
+    return None if is_gone else found.last_came
 
 
 def _was_replaced(failing: Failing, etag: str | None) -> bool:

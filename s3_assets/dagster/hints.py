@@ -17,7 +17,10 @@ RECEIVE_AT_MOST = timedelta(seconds=3)
 HINTS_PER_TICK = 1000
 
 BACK_S = 15
-"""Hints whose hours are under way come again after so many seconds: the run may have looked before they were sent."""
+"""Hints whose hours are asked for or under way come again after so many seconds.
+
+The run may have looked before they were sent, and what this tick asks for is not on record before it ends.
+"""
 
 
 class Hints:
@@ -48,7 +51,7 @@ class Hints:
             return cls(source, [], error.describe())
 
     def settle(self, tick: Tick) -> None:
-        """Forget those whose hours were all dealt with; those of hours under way come again soon.
+        """Forget those whose hours are all right or on record as failing; those of hours under way come again soon.
 
         What could not be looked at comes again by itself.
         """

@@ -186,7 +186,7 @@ class World:
         asked = [hour for batch in tick.batches for hour in batch.hours]
         assert len(set(asked)) == len(asked)
         assert not set(asked) & {hour for run in self.queue for hour in run.hours}
-        assert not set(asked) & set(tick.under_way)
+        assert not set(asked) & set(tick.report.under_way)
         report = tick.report
         assert report.asked == len(asked)
         longest = self.seconds_per_request * 12  # those in flight when time was over
