@@ -1,11 +1,13 @@
 """Assets: `source_csv`, what producers write, and `hourly_gzip`, one hour file per event and hour."""
 
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_aws.s3 import S3Resource
 from pydantic import Field
 
 from s3_assets.builder.build import BuildOptions, HourResult
@@ -13,7 +15,7 @@ from s3_assets.builder.pipeline import Pipeline
 from s3_assets.builder.reconcile import HourFailure, Scope, make_right, observe, target_hours
 from s3_assets.dagster.checks import no_failing, no_failing_hours, no_quarantined, no_quarantined_sources
 from s3_assets.dagster.internals import DATA_VERSION_TAG, tag_run
-from s3_assets.dagster.metadata import hour_metadata
+from s3_assets.dagster.metadata import console_of, hour_metadata
 from s3_assets.dagster.names import POOL, Names
 from s3_assets.dagster.notes import (
     failing_after,
@@ -25,27 +27,17 @@ from s3_assets.dagster.notes import (
 )
 from s3_assets.dagster.partitions import event_hours
 from s3_assets.dagster.records import FAILED_TAG
-from s3_assets.dagster.resources import PipelineResource
-from s3_assets.errors import KeyGrammarError, S3AssetsError
+from s3_assets.dagster.resources import resources_of
+from s3_assets.errors import KeyGrammarError, S3AssetsError, SettingsError
 from s3_assets.hour_file.changes import data_version
 from s3_assets.hour_file.keys import Hour, label_of, parse_label
-from s3_assets.settings import Settings
-
-SOURCE_CSV = dg.AssetKey("source_csv")
-GROUP = "hour_files"
+from s3_assets.settings import Settings, load_alert_settings
 
 HOURS_PER_BACKFILL_RUN = 1000
 """Partitions of a backfill in one run: a run costs about 4 CPU-seconds whatever it does, an hour about 0.05."""
 
-source_csv = dg.AssetSpec(
-    SOURCE_CSV,
-    description=(
-        "The CSV objects that producers drop into S3, `{event}/{date}/{HH}_{MM}_….csv`: most on time, some late, "
-        "some twice, some broken. Nothing here is made by Dagster; `source_sensor` watches it."
-    ),
-    group_name=GROUP,
-    kinds={"s3", "csv"},
-)
+LAYER_TAG = "s3_assets/layer"
+"""Tag of the assets: `source`, `hour_files` or `report`, to select them by."""
 
 
 class HoursConfig(dg.Config):
@@ -79,7 +71,52 @@ class HoursConfig(dg.Config):
     )
 
 
-def hourly_gzip(start: date, names: Names) -> dg.AssetsDefinition:
+def asset_owners(environ: Mapping[str, str]) -> list[str]:
+    """Who looks after the assets: `owner` of `[alerts]` in the TOML file, as Dagster takes it.
+
+    `@data-team` and other names are a team's; an address stays one. A mention in Slack's own markup means nothing
+    here, and settings of alerts that can't be used are told by `alerts_sensor`: then there is no owner.
+    """
+    try:
+        owner = load_alert_settings(environ).owner.strip().removeprefix("@")
+    except SettingsError:
+        return []
+    if not owner or owner.startswith("<"):
+        return []
+    is_address = "@" in owner.strip("@") and " " not in owner
+    return [owner if is_address else f"team:{owner}"]
+
+
+def code_references(file: str) -> dict[str, Any]:
+    """Metadata that opens the code of an asset in an editor, where the package is a checkout; of an installed one none.
+
+    Dagster links to files by their local paths. They mean something to who develops on this machine only.
+    """
+    path = Path(file)
+    if not (path.parents[2] / "pyproject.toml").exists():
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # of code references; Dagster is pinned below 1.14
+        reference = dg.LocalFileCodeReference(file_path=str(path), label=path.name)
+        return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}
+
+
+def source_csv(names: Names, owners: Sequence[str] = ()) -> dg.AssetSpec:
+    """The asset that stands for the source objects of a pipeline."""
+    return dg.AssetSpec(
+        names.source,
+        description=(
+            "The CSV objects that producers drop into S3, `{event}/{date}/{HH}_{MM}_….csv`: most on time, some late, "
+            f"some twice, some broken. Nothing here is made by Dagster; `{names.sensor}` watches it."
+        ),
+        group_name=names.asset_group,
+        kinds={"s3", "csv"},
+        owners=owners,
+        tags={LAYER_TAG: "source"},
+    )
+
+
+def hourly_gzip(start: date, names: Names, owners: Sequence[str] = ()) -> dg.AssetsDefinition:
     """The asset of a group of events, with a grid of hours from `start` on."""
 
     @dg.multi_asset(
@@ -87,11 +124,14 @@ def hourly_gzip(start: date, names: Names) -> dg.AssetsDefinition:
         specs=[
             dg.AssetSpec(
                 names.asset,
-                deps=[SOURCE_CSV],
+                deps=[names.source],
                 skippable=True,
                 partitions_def=event_hours(start, names),
-                group_name=GROUP,
-                kinds={"s3", "gzip"},
+                group_name=names.asset_group,
+                kinds={"s3", "gzip", "csv"},
+                owners=owners,
+                tags={LAYER_TAG: "hour_files"},
+                metadata=code_references(__file__),
                 description=(
                     "One gzip per event and hour, `{event}/{date}/{HH}.csv.gz`, that holds every row of the hour's "
                     "source objects once, in key order. Materializing a partition makes that hour right, whatever "
@@ -101,11 +141,13 @@ def hourly_gzip(start: date, names: Names) -> dg.AssetsDefinition:
         ],
         check_specs=[no_quarantined(names.asset), no_failing(names.asset)],
         pool=POOL,
+        required_resource_keys=names.resources,
         backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=HOURS_PER_BACKFILL_RUN),
     )
     def hourly_gzip(
-        context: dg.AssetExecutionContext, config: HoursConfig, pipeline: PipelineResource, s3: S3Resource
+        context: dg.AssetExecutionContext, config: HoursConfig
     ) -> Iterator[dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckResult]:
+        pipeline, s3 = resources_of(context.resources, names)
         options = BuildOptions(
             rebuild=config.rebuild,
             accept_vanished=config.accept_vanished,
@@ -116,13 +158,14 @@ def hourly_gzip(start: date, names: Names) -> dg.AssetsDefinition:
         try:
             with pipeline.open(s3) as site:
                 hours = _hours(context, config, site, pipeline.settings(), names)
+                console = console_of(s3)
                 context.log.info("%d hours", len(hours))
                 for outcome in make_right(site, hours, options):
                     if isinstance(outcome, HourFailure):
                         failures.append(outcome)
                         context.log.error(_say_failure(outcome), exc_info=_trace(outcome))
                     else:  # its event says what a line in the log could say, and each is a write to the database
-                        yield _materialization(outcome, hour_metadata(site, outcome), names)
+                        yield _materialization(outcome, hour_metadata(site, outcome, console), names)
                         if outcome.ledger and (note := quarantine_note(names.asset, outcome.hour, outcome.ledger)):
                             yield note
                 failing = failing_after(failures, before, site, datetime.now(UTC), context.run.run_id)
@@ -160,7 +203,7 @@ def _hours(
         raise dg.Failure(description=str(error), allow_retries=False) from error
     for hour in hours:
         if not settings.takes(names.group, hour.event):
-            theirs = Names(settings.group_of(hour.event))
+            theirs = replace(names, group=settings.group_of(hour.event))
             raise dg.Failure(
                 description=f"{hour.event!r} is an event of {theirs.asset.to_user_string()}, not of "
                 f"{names.asset.to_user_string()}: see [groups] in the TOML file.",

@@ -16,7 +16,7 @@ from s3_assets.audit.hours import GRACE, AuditOptions, audit_hours, sweep
 from s3_assets.builder.reconcile import HourFailure, Scope
 from s3_assets.dagster.jobs import AUDIT_CHECK
 from s3_assets.dagster.names import Names
-from s3_assets.dagster.resources import PipelineResource
+from s3_assets.dagster.resources import PipelineResource, resources_of
 from s3_assets.errors import KeyGrammarError, S3AssetsError
 from s3_assets.hour_file.keys import label_of, parse_label
 from s3_assets.settings import Settings
@@ -49,15 +49,15 @@ def hour_files_equal_sources(names: Names) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=names.asset,
         name=AUDIT_CHECK,
+        required_resource_keys=names.resources,
         description=(
             "Every hour file holds exactly the rows of its sources: ledgers are compared with a listing, and with "
             "`deep` every byte with its ledger and with the sources that are still there. Read-only. Run it by itself, "
             "or by its job; materializing does not run it."
         ),
     )
-    def hour_files_equal_sources(
-        context: dg.AssetCheckExecutionContext, config: AuditConfig, pipeline: PipelineResource, s3: S3Resource
-    ) -> dg.AssetCheckResult:
+    def hour_files_equal_sources(context: dg.AssetCheckExecutionContext, config: AuditConfig) -> dg.AssetCheckResult:
+        pipeline, s3 = resources_of(context.resources, names)
         return _audit(context, config, pipeline, s3, names)
 
     return hour_files_equal_sources
@@ -155,6 +155,7 @@ def verify_job(names: Names) -> Any:  # what define_asset_job gives has no publi
     return dg.define_asset_job(
         names.verify_job,
         selection=dg.AssetSelection.checks(dg.AssetCheckKey(names.asset, AUDIT_CHECK)),
+        executor_def=dg.in_process_executor,
         description=(
             "Audits hour files against their sources; writes nothing. From the launchpad: choose events, hours and "
             "`deep` in the config."

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import dagster as dg
@@ -24,13 +25,23 @@ from s3_assets.backup.send import FileDone
 from s3_assets.backup.site import BackupSite, open_backup
 from s3_assets.backup.verify import Audit, audit
 from s3_assets.backup.walk import Problem
-from s3_assets.dagster.internals import DATA_VERSION_TAG, day_asked_for, last_cron_tick, latest_tags
+from s3_assets.dagster.internals import (
+    DATA_VERSION_TAG,
+    IMPLICIT_ASSET_JOB_NAME,
+    day_asked_for,
+    last_cron_tick,
+    latest_tags,
+)
+from s3_assets.dagster.log_files import logged
+from s3_assets.dagster.missing_days import missing_days, news, no_day_missing, what_is_wrong
 from s3_assets.dagster.resources import session_of
-from s3_assets.errors import S3AssetsError
+from s3_assets.errors import S3AssetsError, SettingsError
+from s3_assets.heartbeat import beating
 from s3_assets.settings import SETTINGS, BackupCalendar, BackupSettings, load_backup_settings
 
 DAILY_BACKUP = dg.AssetKey("daily_backup")
 DAILY_BACKUP_JOB = "daily_backup_job"
+LATE_BACKUP_SENSOR = "late_backup_sensor"
 GROUP = "backup"
 
 BACKUP_POOL = "s3_assets_backup"
@@ -50,6 +61,9 @@ SENSOR_INTERVAL_S = 1800
 
 REST_AFTER_FAILURE = timedelta(hours=1)
 """So long the sensor lets a day be whose last run failed."""
+
+MISSING_AFTER = timedelta(hours=1)
+"""A day that is due since less is not called missing yet."""
 
 MOST_NAMED = 200
 """Files that metadata lists one by one."""
@@ -98,10 +112,12 @@ daily_backup_job = dg.define_asset_job(
 
 def backup_definitions(calendar: BackupCalendar) -> dg.Definitions:
     """All of the backup; `s3` comes from the other definitions."""
+    schedule = daily_backup_schedule(calendar)  # which refuses a cron that there can't be
     return dg.Definitions(
         assets=[daily_backup(calendar)],
+        asset_checks=[no_day_missing(DAILY_BACKUP)],
         jobs=[daily_backup_job],
-        schedules=[daily_backup_schedule(calendar)],
+        schedules=[schedule],
         sensors=[late_backup_sensor(calendar)],
         resources={"backup": BackupResource()},
     )
@@ -118,6 +134,7 @@ def daily_backup(calendar: BackupCalendar) -> dg.AssetsDefinition:
         group_name=GROUP,
         kinds={"s3", "json"},
         pool=BACKUP_POOL,
+        freshness_policy=_freshness(calendar),
         retry_policy=RETRIES,
         description=(
             "The local files that were last changed on one day, on S3, with a manifest that was written when all of "
@@ -127,6 +144,16 @@ def daily_backup(calendar: BackupCalendar) -> dg.AssetsDefinition:
     def daily_backup(
         context: dg.AssetExecutionContext, backup: BackupResource, s3: S3Resource
     ) -> dg.MaterializeResult[None]:
+        with beating(_watcher(context, backup, calendar), context.log.warning) as heart:
+            try:
+                result = make(context, backup, s3)
+            except Exception as error:  # tried again whatever it is, but for a Failure that says no
+                heart.quiet = getattr(error, "allow_retries", True) and context.retry_number < RETRIES.max_retries
+                raise
+            heart.words = f"{context.partition_key} is backed up"
+            return result
+
+    def make(context: dg.AssetExecutionContext, backup: BackupResource, s3: S3Resource) -> dg.MaterializeResult[None]:
         def say(outcome: FileDone | Problem) -> None:
             if isinstance(outcome, Problem):
                 context.log.error("%s: %s", _shown(outcome.path), outcome.reason)
@@ -134,6 +161,7 @@ def daily_backup(calendar: BackupCalendar) -> dg.AssetsDefinition:
         try:
             with backup.open(s3) as site:
                 result = back_up(site, date.fromisoformat(context.partition_key), tell=say)
+                context.log.info("%s: %d files, %d sent", result.day, result.files, len(result.sent))
                 if not result.right:
                     raise _failure(result)
                 removed = _clean(context, site, backup.settings().keep_days)
@@ -160,6 +188,7 @@ def daily_backup_schedule(calendar: BackupCalendar) -> dg.ScheduleDefinition:
             f"never backed up, {DAYS_PER_TICK} in all."
         ),
     )
+    @logged
     def daily_backup_schedule(
         context: dg.ScheduleEvaluationContext,
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
@@ -187,38 +216,73 @@ def late_backup_sensor(calendar: BackupCalendar) -> dg.SensorDefinition:
     """Finds files that turned up, or were changed, in a day that was backed up already, and asks for it again."""
 
     @dg.sensor(
-        name="late_backup_sensor",
+        name=LATE_BACKUP_SENSOR,
         job=daily_backup_job,
         minimum_interval_seconds=SENSOR_INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
             "Compares the folder with the manifests on S3, by sizes and times, and asks again for days that have a "
-            "file which their backup has not. Names the days that are due and were never backed up."
+            "file which their backup has not. Names the days that are due and not right, and leaves notes of them for "
+            "alerts and for the check."
         ),
     )
+    @logged
     def late_backup_sensor(
         context: dg.SensorEvaluationContext, backup: BackupResource, s3: S3Resource
-    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    ) -> dg.SensorResult:
         now = datetime.now(UTC)
         recorded = _recorded(context.instance)
+        under_way = _under_way(context.instance)  # before it is looked: what ends meanwhile may not be seen
         try:
             with backup.open(s3) as site:
                 found = audit(site, recorded)
         except S3AssetsError as error:
             raise dg.Failure(description=error.describe()) from None  # the cause may show more than it should
         last_tick = last_cron_tick(calendar.cron, calendar.zone.key, now)
-        last = day_for_tick(last_tick, calendar.zone, calendar.lag_days)
+        last = _newest_due(calendar, last_tick)
         late = [day for day in found.late if calendar.start_date <= day <= last]
         resting = _busy(context.instance, now)
         asked = [day for day in sorted(late, reverse=True) if day not in resting][:DAYS_PER_TICK]
         message = _tick_message(calendar.start_date, found, late, asked, _due(calendar, last_tick, found.backed_up))
         context.log.info(message)
-        if not asked:
-            yield dg.SkipReason(message)
-        for day in asked:
-            yield dg.RunRequest(partition_key=day.isoformat())
+        noted = missing_days(context.instance, DAILY_BACKUP)
+        spared = _spared(calendar, last_tick, now) | under_way | _under_way(context.instance) | set(asked)
+        missing = {
+            day: what_is_wrong(day, found)
+            for day in _due(calendar, last_tick, found.right)
+            if day in noted or day not in spared
+        }
+        return dg.SensorResult(
+            run_requests=[dg.RunRequest(partition_key=day.isoformat()) for day in asked],
+            skip_reason=None if asked else dg.SkipReason(message),
+            asset_events=news(noted, missing, DAILY_BACKUP),
+        )
 
     return late_backup_sensor
+
+
+def _watcher(context: dg.AssetExecutionContext, backup: BackupResource, calendar: BackupCalendar) -> str | None:
+    """Whom a run tells how it went; nobody, where it is for an older day: its success says nothing of the day due."""
+    last_tick = last_cron_tick(calendar.cron, calendar.zone.key, datetime.now(UTC))
+    if date.fromisoformat(context.partition_key) < _newest_due(calendar, last_tick):
+        return None
+    try:
+        return backup.settings().heartbeat_url
+    except SettingsError:
+        return None  # the run says what is wrong; to the watcher, silence does
+
+
+def _freshness(calendar: BackupCalendar) -> dg.FreshnessPolicy:
+    """Some day was backed up within the longest pause of the cron, and the time that a run may take.
+
+    Which days are missing it can't say: Dagster looks at the last materialization of any partition.
+    """
+    at = datetime(calendar.start_date.year + 1, 1, 1, tzinfo=UTC)
+    ticks = [at := last_cron_tick(calendar.cron, calendar.zone.key, at - timedelta(seconds=1)) for _ in range(15)]
+    longest = max(later - earlier for later, earlier in pairwise(ticks))
+    return dg.FreshnessPolicy.time_window(
+        fail_window=longest + timedelta(seconds=MAX_RUNTIME_S), warn_window=longest + timedelta(hours=2)
+    )
 
 
 # --- what is asked for -------------------------------------------------------------------------------------
@@ -239,19 +303,37 @@ def _due(calendar: BackupCalendar, tick: datetime, right: Iterable[date]) -> lis
     return due_days(calendar.start_date, tick, calendar.zone, calendar.lag_days, set(right))
 
 
+def _spared(calendar: BackupCalendar, last_tick: datetime, now: datetime) -> set[date]:
+    """The day of the last tick, as long as its run may just not have begun."""
+    return {_newest_due(calendar, last_tick)} if now - last_tick < MISSING_AFTER else set()
+
+
+def _newest_due(calendar: BackupCalendar, last_tick: datetime) -> date:
+    return day_for_tick(last_tick, calendar.zone, calendar.lag_days)
+
+
+def _under_way(instance: dg.DagsterInstance) -> set[date]:
+    """The days of runs that are queued or running."""
+    return _days_of(instance, _LIVE)
+
+
 def _busy(instance: dg.DagsterInstance, now: datetime) -> set[date]:
     """The days of runs that are under way, and of those that failed just now."""
-    found: set[date] = set()
-    for wanted in (
-        dg.RunsFilter(statuses=_LIVE, job_name=DAILY_BACKUP_JOB),
-        dg.RunsFilter(
-            statuses=[dg.DagsterRunStatus.FAILURE], job_name=DAILY_BACKUP_JOB, updated_after=now - REST_AFTER_FAILURE
-        ),
-    ):
-        for record in instance.get_run_records(wanted, limit=1000):
-            if (key := day_asked_for(record.dagster_run)) is not None:
-                found.add(date.fromisoformat(key))
-    return found
+    failed = _days_of(instance, [dg.DagsterRunStatus.FAILURE], now - REST_AFTER_FAILURE)
+    return _under_way(instance) | failed
+
+
+def _days_of(
+    instance: dg.DagsterInstance, statuses: list[dg.DagsterRunStatus], since: datetime | None = None
+) -> set[date]:
+    """Of runs of the job, and of those that somebody launched from the asset's page, which have a job of their own."""
+    wanted = [
+        dg.RunsFilter(statuses=statuses, job_name=job, updated_after=since)
+        for job in (DAILY_BACKUP_JOB, IMPLICIT_ASSET_JOB_NAME)
+    ]
+    runs = [record.dagster_run for each in wanted for record in instance.get_run_records(each, limit=1000)]
+    ours = (run for run in runs if run.job_name == DAILY_BACKUP_JOB or DAILY_BACKUP in (run.asset_selection or ()))
+    return {date.fromisoformat(key) for run in ours if (key := day_asked_for(run)) is not None}
 
 
 def _tick_message(start: date, found: Audit, late: list[date], asked: list[date], missing: list[date]) -> str:

@@ -3,7 +3,7 @@
 `s3_assets_tests/dagster/test_internals.py` fails when Dagster changes one of them.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import takewhile
@@ -11,26 +11,45 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import dagster as dg
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
+from dagster._core.launcher import DefaultRunLauncher
+from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+from dagster._core.scheduler.instigation import InstigatorTick, SensorInstigatorData
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
     WILL_RETRY_TAG,
 )
+from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
 from dagster._utils.schedules import get_latest_completed_cron_tick
 from dagster_shared.error import SerializableErrorInfo
+from dagster_shared.serdes import deserialize_value
 
 __all__ = [
     "DATA_VERSION_TAG",
+    "IMPLICIT_ASSET_JOB_NAME",
     "PARTITION_NAME_TAG",
+    "Automation",
+    "Beat",
+    "CheckRunHealthResult",
+    "DefaultRunLauncher",
     "ErrorWords",
     "FailingTicks",
+    "RunLimits",
+    "WorkerStatus",
+    "automations",
+    "code_server_has_run",
+    "daemon_beats",
     "day_asked_for",
     "error_of_run",
     "failing_ticks",
     "hours_asked_for",
+    "keep_text",
+    "kept_text",
     "last_cron_tick",
     "latest_event_ids",
     "latest_tags",
@@ -40,6 +59,7 @@ __all__ = [
     "op_config",
     "range_asked_for",
     "report_planned",
+    "resource_itself",
     "tag_run",
     "will_be_retried",
 ]
@@ -100,6 +120,15 @@ def report_planned(
     planned = AssetMaterializationPlannedData(asset, partition=partition)
     event = DagsterEvent.build_asset_materialization_planned_event(run.job_name, step, planned)
     instance.report_dagster_event(event, run_id=run.run_id)
+
+
+def resource_itself(resources: Any, key: str) -> Any:
+    """A resource of a run or a tick, as it was defined; `resources` is what the context has.
+
+    `context.resources` gives a client in place of some, such as an S3Resource. Dagster itself looks here for resources
+    that are arguments; there is no public way for those whose key is only known when definitions are made.
+    """
+    return resources.original_resource_dict[key]
 
 
 def op_config(run: dg.DagsterRun, op: str) -> Mapping[str, Any]:
@@ -196,9 +225,7 @@ def failing_ticks(instance: dg.DagsterInstance, *, in_a_row: int, look_back: int
     for state in instance.all_instigator_state():
         if not state.is_running or state.instigator_type.value not in pages:
             continue
-        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=look_back)
-        ended = [tick for tick in ticks if tick.status.value != "STARTED"]
-        failed = list(takewhile(lambda tick: tick.status.value == "FAILURE", ended))
+        failed = _failed(instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=look_back))
         if len(failed) >= in_a_row:
             yield FailingTicks(
                 location=state.repository_selector.location_name,
@@ -208,6 +235,131 @@ def failing_ticks(instance: dg.DagsterInstance, *, in_a_row: int, look_back: int
                 since=datetime.fromtimestamp(failed[-1].timestamp, UTC),
                 error=_words(failed[0].error),
             )
+
+
+def _failed(ticks: Iterable[InstigatorTick]) -> list[InstigatorTick]:
+    """Those that failed since the last good one, newest first; one that is under way says nothing yet."""
+    ended = (tick for tick in ticks if tick.status.value != "STARTED")
+    return list(takewhile(lambda tick: tick.status.value == "FAILURE", ended))
+
+
+@dataclass(frozen=True, slots=True)
+class Automation:
+    """A sensor or schedule as Dagster's storage knows it, without asking its code location.
+
+    Attributes:
+        location: The code location's name.
+        name: Its own.
+        page: Its folder in the UI: `sensors` or `schedules`.
+        is_on: Whether it should tick.
+        started: When it was switched on or first seen (aware); None where nobody noted it.
+        interval_s: Between two ticks of a sensor, at least; None for a schedule.
+        last: When its last tick began (aware); a schedule's is the moment it was for. None without one.
+        failed: How many ticks failed in a row, as far as was looked back.
+        failing_since: When the first of them began.
+        error: Of the last of them.
+    """
+
+    location: str
+    name: str
+    page: str
+    is_on: bool
+    started: datetime | None
+    interval_s: int | None
+    last: datetime | None
+    failed: int
+    failing_since: datetime | None
+    error: ErrorWords | None
+
+
+def automations(instance: dg.DagsterInstance, names: Collection[str], *, look_back: int) -> Iterator[Automation]:
+    """The sensors and schedules of these names, of all code locations, also those that are gone from the code.
+
+    Neither what is switched on nor ticks have a public interface, but for that of a webserver. One that was never
+    switched on, and that is off as its code says, is not known to the storage.
+    """
+    pages = {"SENSOR": "sensors", "SCHEDULE": "schedules"}
+    for state in instance.all_instigator_state():
+        if state.name not in names or state.instigator_type.value not in pages:
+            continue
+        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=look_back)
+        failed, data = _failed(ticks), state.instigator_data
+        yield Automation(
+            location=state.repository_selector.location_name,
+            name=state.name,
+            page=pages[state.instigator_type.value],
+            is_on=state.is_running,
+            started=_moment(
+                data.last_sensor_start_timestamp
+                if isinstance(data, SensorInstigatorData)
+                else data and data.start_timestamp
+            ),
+            interval_s=(data.min_interval or 0) if isinstance(data, SensorInstigatorData) else None,
+            last=_moment(ticks[0].timestamp if ticks else None),
+            failed=len(failed),
+            failing_since=_moment(failed[-1].timestamp if failed else None),
+            error=_words(failed[0].error) if failed else None,
+        )
+
+
+class Beat(NamedTuple):
+    """The last heartbeat of a daemon: when (aware), and the id of the process that it is a part of."""
+
+    last: datetime
+    process: str
+
+
+def daemon_beats(instance: dg.DagsterInstance) -> dict[str, Beat | None]:
+    """The daemons that this instance needs, by their types, with their last heartbeats; None for one without.
+
+    Only `dagster-daemon liveness-check` is public: it says yes or no for all of them together.
+    """
+    beats = instance.get_daemon_heartbeats()
+    found: dict[str, Beat | None] = {}
+    for name in instance.get_required_daemon_types():
+        beat = beats.get(name)
+        found[name] = beat and Beat(datetime.fromtimestamp(beat.timestamp, UTC), beat.daemon_id or "")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """How an instance holds runs back, and looks after them.
+
+    Attributes:
+        pool: How many of a pool work at once, at most; None without a limit.
+        counts_ops: Whether a pool counts ops; else it counts whole runs, and the first ones of a batch overlap.
+        has_queue: Whether runs wait in a queue; without one, limits of pools are not kept to before a run has begun.
+        monitors_runs: Whether the daemon notices a run whose process is gone.
+        retries_runs: Whether it launches such a run again.
+    """
+
+    pool: int | None
+    counts_ops: bool
+    has_queue: bool
+    monitors_runs: bool
+    retries_runs: bool
+
+
+def run_limits(instance: dg.DagsterInstance, pool: str) -> RunLimits:
+    """What an instance's configuration and its storage say of a pool, of the queue and of runs that are lost.
+
+    Only the file dagster.yaml is public, and limits that were set since are in the storage.
+    """
+    config = instance.get_concurrency_config()
+    own = {limit.name: limit.limit for limit in instance.event_log_storage.get_pool_limits()}
+    granularity = config.pool_config.pool_granularity
+    return RunLimits(
+        pool=own.get(pool, config.pool_config.default_pool_limit),
+        counts_ops=granularity is not None and granularity.value == "op",
+        has_queue=config.run_queue_config is not None,
+        monitors_runs=instance.run_monitoring_enabled,
+        retries_runs=instance.run_retries_enabled,
+    )
+
+
+def _moment(timestamp: float | None) -> datetime | None:
+    return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC)
 
 
 def error_of_run(instance: dg.DagsterInstance, run_id: str) -> ErrorWords:
@@ -246,8 +398,43 @@ def _words(error: SerializableErrorInfo | None) -> ErrorWords:
     if error is None:
         return ErrorWords("", "no error was recorded")
     while error.cause is not None and (error.cls_name or "").startswith(("Dagster", "Sensor", "Schedule")):
+        if error.cls_name == "DagsterUserCodeUnreachableError":
+            break  # it says it in plain words; its cause is what gRPC shows of itself
         error = error.cause
     name = error.cls_name or ""
     words = error.message.strip()
     head, separator, rest = words.partition(": ")
     return ErrorWords(name, rest if separator and head.rpartition(".")[2] == name else words)
+
+
+CODE_SERVER_S = 10
+"""So long a code server may take to say whether it has a run, in seconds."""
+
+
+def code_server_has_run(launcher: DefaultRunLauncher, run_id: str) -> bool | None:
+    """Whether the code server that started a run still has it; None where there is none to ask, or it does not answer.
+
+    Its launcher's own way to a code server is the one by which it terminates runs. There is no public one.
+    """
+    client = launcher._get_grpc_client_for_termination(run_id)  # type: ignore[no-untyped-call]  # noqa: SLF001
+    if client is None:
+        return None
+    try:
+        answer = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run_id), timeout=CODE_SERVER_S)
+    except DagsterUserCodeUnreachableError:
+        return None
+    return deserialize_value(answer, CanCancelExecutionResult).can_cancel
+
+
+def kept_text(instance: dg.DagsterInstance, key: str) -> str | None:
+    """What `keep_text` last kept under `key`.
+
+    Dagster has a small store of texts by key in its database, in which its daemons keep their cursors. It is the only
+    one that a code location can write to without making events or tags.
+    """
+    return instance.daemon_cursor_storage.get_cursor_values({key}).get(key)
+
+
+def keep_text(instance: dg.DagsterInstance, key: str, text: str) -> None:
+    """Keep a text under a key of our own."""
+    instance.daemon_cursor_storage.set_cursor_values({key: text})

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import dagster as dg
+from dagster_aws.s3 import S3Resource
 
 from s3_assets.builder.build import HourResult
 from s3_assets.builder.pipeline import Pipeline
+from s3_assets.dagster.resources import session_of
 from s3_assets.hour_file.ledger import Ledger
 from s3_assets.hour_file.plan import Change
 from s3_assets.hour_file.rows import column_names
@@ -18,17 +21,53 @@ MOST_QUARANTINED = 50
 """Quarantined sources that are listed one by one."""
 
 
-def hour_metadata(pipeline: Pipeline, result: HourResult) -> dict[str, Any]:
-    """The metadata of one hour's materialization."""
+CONSOLES = {"amazonaws.com": "https://s3.console.aws.amazon.com", "amazonaws.com.cn": "https://console.amazonaws.cn"}
+"""Where people look at buckets in a browser, by the domain of the endpoint."""
+
+
+def console_of(s3: S3Resource) -> str | None:
+    """Where AWS shows the objects that `s3` reaches; None where they are on another store, which has no such page.
+
+    Nothing is sent: whatever names the endpoint (the resource, the environment, a profile) is asked.
+    """
+    client = session_of(s3).client("s3", region_name=s3.region_name, endpoint_url=s3.endpoint_url)
+    host = urlsplit(client.meta.endpoint_url).hostname or ""
+    return next((page for domain, page in CONSOLES.items() if host.endswith(f".{domain}")), None)
+
+
+def object_link(console: str | None, uri: str) -> dict[str, Any]:
+    """A link to an object's page, for those who may see it; `dagster/uri` says where it is in any case."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    page = f"{console}/s3/object/{bucket}?prefix={quote(key, safe='')}"
+    return {} if console is None else {"open_in_s3": dg.MetadataValue.url(page)}
+
+
+def folder_link(console: str | None, uri: str) -> dict[str, Any]:
+    """Where a folder is, `s3://bucket/prefix/`, and a link to its page."""
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    page = f"{console}/s3/buckets/{bucket}?prefix={quote(prefix, safe='')}"
+    return {"sources_at": uri} | ({} if console is None else {"open_in_s3": dg.MetadataValue.url(page)})
+
+
+def hour_metadata(pipeline: Pipeline, result: HourResult, console: str | None = None) -> dict[str, Any]:
+    """The metadata of one hour's materialization.
+
+    Args:
+        pipeline: Whose hour it is.
+        result: What was done with it.
+        console: As `console_of` says.
+    """
     plan, ledger = result.plan, result.ledger
     moved = (result.traffic_source, result.traffic_target)
     metadata: dict[str, Any] = {
         **({} if ledger is None else {"dagster/uri": pipeline.target_uri(result.hour)}),
+        **({} if ledger is None else object_link(console, pipeline.target_uri(result.hour))),
         "verdict": str(plan.verdict),
         "why": plan.reason,
         "rows": 0 if ledger is None else ledger.rows,
         "sources": len(result.sources),
         "late_sources": len(result.late),
+        **({"late_share": round(len(result.late) / len(result.sources), 4)} if result.sources else {}),
         "quarantined_sources": 0 if ledger is None else len(ledger.quarantined),
     }
     if plan.vanished:

@@ -43,7 +43,8 @@ class InstanceRecords:
     def __init__(self, instance: dg.DagsterInstance, names: Names, now: datetime) -> None:
         """Read what there is of a group of events."""
         self._instance = instance
-        self._asset, self._op, self._job, self._partitions = names.asset, names.op, names.job, names.events
+        self._names = names
+        self._asset, self._op, self._partitions = names.asset, names.op, names.events
         self._now = now
 
     def events(self) -> Collection[str]:
@@ -82,8 +83,7 @@ class InstanceRecords:
         return UnderWay(own["sweep"], own["urgent"], lambda hour: hour in hours or any(holds(hour) for holds in ranges))
 
     def _is_ours(self, run: dg.DagsterRun) -> bool:
-        """Whether a run makes our asset: by our job, or by the one that the UI and backfills launch for any assets."""
-        return run.job_name == self._job or self._asset in (run.asset_selection or ())
+        return makes_hours(run, self._names)
 
     def _range(self, run: dg.DagsterRun, order: Mapping[str, int]) -> Callable[[Hour], bool] | None:
         """Whether an hour is in the range of a backfill's run, or in that which a run's config names."""
@@ -110,6 +110,14 @@ class InstanceRecords:
             and self._is_ours(record.dagster_run)
             and (hours := set(hours_of(hours_asked_for(record.dagster_run, self._op))))
         ]
+
+
+def makes_hours(run: dg.DagsterRun, names: Names) -> bool:
+    """Whether a run makes hour files of a group: by its job, or by the one that the UI launches for any assets.
+
+    An asset downstream may have the same partitions: its runs make none.
+    """
+    return run.job_name == names.job or names.asset in (run.asset_selection or ())
 
 
 def hours_of(keys: Iterable[str]) -> Iterator[Hour]:

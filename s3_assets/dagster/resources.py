@@ -1,9 +1,15 @@
-"""Resources: the pipeline's settings as Dagster shows them in its launchpad, opened at run time only."""
+"""Resources: a pipeline's settings as Dagster shows them in its launchpad, opened at run time only.
+
+A pipeline's settings are either those of the environment, `S3_ASSETS_…`, or all written down where the pipeline is
+defined; the two are never mixed, or a target that was forgotten there would quietly be another pipeline's. No value of
+a secret is in a resource's config, only the name of the variable that holds it.
+"""
 
 import os
-from collections.abc import Iterator
+import types
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 import dagster as dg
@@ -12,28 +18,36 @@ from dagster_aws.s3 import S3Resource
 from pydantic import Field
 
 from s3_assets.builder.pipeline import Pipeline
+from s3_assets.dagster.internals import resource_itself
+from s3_assets.dagster.names import Names
+from s3_assets.dagster.written import SettingValue, as_config, by_name
 from s3_assets.errors import SettingsError
 from s3_assets.hints.contract import HintSource
 from s3_assets.hints.hours import Watched
 from s3_assets.hints.queue import HintQueue
 from s3_assets.hour_file.keys import KeyGrammar
 from s3_assets.opening import open_pipeline
-from s3_assets.settings import SETTINGS, AlertSettings, Settings, load_alert_settings, load_settings
+from s3_assets.settings import (
+    PIPELINE_SETTINGS,
+    AlertSettings,
+    Setting,
+    Settings,
+    load_alert_settings,
+    load_settings,
+)
 
-_MEANING = {setting.name: f"{setting.meaning} Default: {setting.variable} at run time." for setting in SETTINGS}
+T = TypeVar("T")
 
 
 class PipelineResource(dg.ConfigurableResource[None]):
-    """Where sources are and where hour files go. What is left out is read from the environment at run time."""
+    """Where sources are and where hour files go, and all else that a pipeline may be told.
 
-    source: str | None = Field(default=None, description=_MEANING["source"])
-    target: str | None = Field(default=None, description=_MEANING["target"])
-    config: str | None = Field(default=None, description=_MEANING["config"])
-    source_pattern: str | None = Field(default=None, description=_MEANING["source_pattern"])
-    fetch_threads: int | None = Field(default=None, description=_MEANING["fetch_threads"])
-    hour_threads: int | None = Field(default=None, description=_MEANING["hour_threads"])
-    hours_per_run: int | None = Field(default=None, description=_MEANING["hours_per_run"])
-    large_commit: str | None = Field(default=None, description=_MEANING["large_commit"])
+    Settings that are written down are fields of `with_settings`, one for each row of the table.
+    """
+
+    environment: bool = Field(
+        default=True, description="Whether what is left out here is read from the environment at run time."
+    )
 
     def settings(self) -> Settings:
         """All settings, checked.
@@ -41,7 +55,7 @@ class PipelineResource(dg.ConfigurableResource[None]):
         Raises:
             SettingsError: With every problem there is.
         """
-        return load_settings(self._environment())
+        return self._read(load_settings)
 
     def alert_settings(self) -> AlertSettings:
         """What alerts need, whatever is wrong with the rest.
@@ -49,11 +63,17 @@ class PipelineResource(dg.ConfigurableResource[None]):
         Raises:
             SettingsError: With every problem there is in the variables of alerts.
         """
-        return load_alert_settings(self._environment())
+        return self._read(load_alert_settings)
 
-    def _environment(self) -> dict[str, str]:
-        given = {setting.variable: getattr(self, setting.name, None) for setting in SETTINGS}
-        return {**os.environ, **{name: str(value) for name, value in given.items() if value is not None}}
+    def _read(self, load: Callable[[Mapping[str, str]], T]) -> T:
+        given = {setting.variable: getattr(self, setting.name, None) for setting in PIPELINE_SETTINGS}
+        told = {name: str(value) for name, value in given.items() if value is not None}
+        if self.environment:
+            return load({**os.environ, **told})
+        try:
+            return load(told)
+        except SettingsError as error:
+            raise SettingsError([by_name(line) for line in error.problems]) from None
 
     @contextmanager
     def open(self, s3: S3Resource) -> Iterator[Pipeline]:
@@ -68,6 +88,11 @@ class PipelineResource(dg.ConfigurableResource[None]):
             return None
         watched = Watched(settings.source_bucket, settings.source_prefix, KeyGrammar(settings.source_pattern))
         return HintQueue(settings.hints_queue, watched, session=session_of(s3))
+
+
+def resources_of(found: Any, names: Names) -> tuple[PipelineResource, S3Resource]:
+    """Settings and credentials of a pipeline, from the resources of a run or a tick."""
+    return resource_itself(found, names.settings), resource_itself(found, names.s3)
 
 
 def session_of(s3: S3Resource) -> boto3.Session:
@@ -88,15 +113,42 @@ def session_of(s3: S3Resource) -> boto3.Session:
         raise SettingsError([f"AWS: {error}"]) from error
 
 
-def from_environment() -> dict[str, object]:
-    """The resources of a deployment that is set up by environment variables.
+def _with_settings() -> type[PipelineResource]:
+    """The resource with a field for each setting of a pipeline."""
+    own: dict[str, Any] = {
+        setting.name: Field(default=None, description=f"{setting.meaning} {_default(setting)}")
+        for setting in PIPELINE_SETTINGS
+    }
+    kinds = {setting.name: int | None if setting.unit else str | None for setting in PIPELINE_SETTINGS}
+    about = {"__module__": __name__, "__doc__": PipelineResource.__doc__, "__annotations__": kinds}
+    made: type[PipelineResource] = types.new_class(
+        "PipelineSettings", (PipelineResource,), {}, lambda it: it.update(about | own)
+    )
+    return made
+
+
+def _default(setting: Setting) -> str:
+    return f"Default: {setting.variable} where the environment is read, else {setting.default or 'none'}."
+
+
+PipelineSettings = _with_settings()
+
+
+def from_environment() -> PipelineResource:
+    """The settings of a deployment that is set up by environment variables.
 
     A variable that is set when definitions load is shown by its name in the launchpad; its value is read when a run
     or a tick needs it, and so is one that is set only there.
     """
+    shown = {"source", "target", "config", "source_pattern"}
     given: dict[str, Any] = {
         setting.name: dg.EnvVar(setting.variable)
-        for setting in SETTINGS
-        if setting.variable in os.environ and setting.name in {"source", "target", "config", "source_pattern"}
+        for setting in PIPELINE_SETTINGS
+        if setting.name in shown and setting.variable in os.environ
     }
-    return {"pipeline": PipelineResource(**given), "s3": S3Resource()}
+    return PipelineSettings(**given)
+
+
+def from_values(values: Mapping[str, SettingValue]) -> PipelineResource:
+    """The settings of a pipeline that has all of them written down; `written.check` says whether they are good."""
+    return PipelineSettings(environment=False, **as_config(values))

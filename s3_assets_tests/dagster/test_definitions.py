@@ -44,7 +44,9 @@ def test_loading_definitions_makes_no_connection(tmp_path: Path) -> None:
     }
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
-    assert (done.returncode, done.stdout.strip()) == (0, "['hourly_gzip', 'source_csv']"), done.stderr
+    assert (done.returncode, done.stdout.strip()) == (0, "['delivery_report', 'hourly_gzip', 'source_csv']"), (
+        done.stderr
+    )
 
 
 def test_a_bad_start_date_is_named_when_definitions_load(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +121,8 @@ def test_groups_are_assets_of_their_own(monkeypatch: pytest.MonkeyPatch, tmp_pat
     definitions = build_definitions()
     graph = definitions.resolve_asset_graph()
     names = {"hourly_gzip", "hourly_gzip_payments"}
-    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {"source_csv", *names}
+    reports = {"delivery_report", "delivery_report_payments"}
+    assert {key.to_user_string() for key in graph.get_all_asset_keys()} == {"source_csv", *names, *reports}
     partitions = set()
     for name in names:
         of_asset = graph.get(dg.AssetKey(name)).partitions_def
@@ -133,5 +136,5 @@ def test_groups_are_assets_of_their_own(monkeypatch: pytest.MonkeyPatch, tmp_pat
         "source_sensor": "hourly_gzip_job",
         "source_sensor_payments": "hourly_gzip_payments_job",
     }
-    for job in (*sensors.values(), "verify_job", "verify_payments_job"):
+    for job in (*sensors.values(), "verify_job", "verify_payments_job", *(f"{name}_job" for name in reports)):
         assert definitions.resolve_job_def(job).name == job

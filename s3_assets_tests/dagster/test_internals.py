@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
-from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.remote_origin import (
+    InProcessCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorData,
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    ScheduleInstigatorData,
+    SensorInstigatorData,
+    TickData,
+    TickStatus,
+)
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -15,12 +30,22 @@ from dagster._core.storage.tags import (
     WILL_RETRY_TAG,
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._daemon.types import DaemonHeartbeat
+from dagster_aws.s3 import S3Resource
+from dagster_shared.error import SerializableErrorInfo
 
 from s3_assets.dagster.internals import (
     DATA_VERSION_TAG,
+    Automation,
+    Beat,
+    ErrorWords,
+    automations,
+    daemon_beats,
     day_asked_for,
     error_of_run,
     hours_asked_for,
+    keep_text,
+    kept_text,
     last_cron_tick,
     latest_event_ids,
     latest_tags,
@@ -30,6 +55,8 @@ from s3_assets.dagster.internals import (
     op_config,
     range_asked_for,
     report_planned,
+    resource_itself,
+    run_limits,
     tag_run,
     will_be_retried,
 )
@@ -235,3 +262,125 @@ def test_the_last_tick_of_a_cron_is_at_the_moment_or_before_it() -> None:
     assert last_cron_tick("0 20 * * *", "Asia/Seoul", tick - timedelta(seconds=1)) == tick - timedelta(days=1)
     after = datetime(2026, 10, 26, 3, tzinfo=berlin)
     assert last_cron_tick("0 20 * * *", "Europe/Berlin", after) == datetime(2026, 10, 25, 20, tzinfo=berlin)
+
+
+def test_heartbeats_are_those_of_the_daemons_that_an_instance_needs() -> None:
+    """By the names that Dagster's own check of liveness has; the last one counts, and one without is there too."""
+    with dg.instance_for_test(overrides={"run_monitoring": {"enabled": True}}) as instance:
+        assert daemon_beats(instance).keys() >= {"SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR", "MONITORING"}
+        assert set(daemon_beats(instance).values()) == {None}
+        for process, at in (("old", 1_795_000_000.0), ("new", 1_795_000_030.0)):
+            for name in ("SENSOR", "not needed"):
+                instance.add_daemon_heartbeat(DaemonHeartbeat(at, name, process, []))
+        beats = daemon_beats(instance)
+        assert beats["SENSOR"] == Beat(datetime.fromtimestamp(1_795_000_030, UTC), "new")
+        assert "not needed" not in beats
+        assert beats["SCHEDULER"] is None
+
+
+def _state(name: str, kind: InstigatorType, status: InstigatorStatus, data: InstigatorData | None) -> InstigatorState:
+    place = InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="x"), location_name="s3_assets")
+    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(place, "__repository__"), name)
+    return InstigatorState(origin, kind, status, data)
+
+
+def test_sensors_and_schedules_are_known_without_their_code() -> None:
+    """On or off, since when, how often, and their last ticks: the last one may be under way, others failed."""
+    at = 1_795_000_000.0
+    sensor = _state(
+        "source_sensor",
+        InstigatorType.SENSOR,
+        InstigatorStatus.RUNNING,
+        SensorInstigatorData(min_interval=30, last_sensor_start_timestamp=at),
+    )
+    schedule = _state(
+        "daily", InstigatorType.SCHEDULE, InstigatorStatus.STOPPED, ScheduleInstigatorData("0 20 * * *", at)
+    )
+    other = _state("other", InstigatorType.SENSOR, InstigatorStatus.RUNNING, None)
+    unreachable = SerializableErrorInfo(
+        "dagster._core.errors.DagsterUserCodeUnreachableError: Unable to reach the user code server\n",
+        [],
+        "DagsterUserCodeUnreachableError",
+        SerializableErrorInfo("<_InactiveRpcError ...>", [], "_InactiveRpcError"),
+    )
+    with dg.instance_for_test() as instance:
+        for state in (sensor, schedule, other):
+            instance.add_instigator_state(state)
+        for seconds, status in ((30, TickStatus.SUCCESS), (60, TickStatus.FAILURE), (90, TickStatus.STARTED)):
+            instance.create_tick(
+                TickData(
+                    sensor.instigator_origin_id,
+                    sensor.name,
+                    InstigatorType.SENSOR,
+                    status,
+                    at + seconds,
+                    run_ids=[],
+                    selector_id=sensor.selector_id,
+                    error=unreachable if status is TickStatus.FAILURE else None,
+                )
+            )
+        found = {one.name: one for one in automations(instance, {"source_sensor", "daily"}, look_back=10)}
+    began = datetime.fromtimestamp(at, UTC)
+    assert found == {
+        "source_sensor": Automation(
+            location="s3_assets",
+            name="source_sensor",
+            page="sensors",
+            is_on=True,
+            started=began,
+            interval_s=30,
+            last=began + timedelta(seconds=90),
+            failed=1,
+            failing_since=began + timedelta(seconds=60),
+            error=ErrorWords("DagsterUserCodeUnreachableError", "Unable to reach the user code server"),
+        ),
+        "daily": Automation("s3_assets", "daily", "schedules", False, began, None, None, 0, None, None),
+    }
+
+
+def test_a_resource_is_given_as_it_was_defined():
+    """`context.resources` has a client in place of an S3Resource."""
+    found = []
+
+    @dg.op(required_resource_keys={"s3"})
+    def look(context):
+        found.append((context.resources.s3, resource_itself(context.resources, "s3")))
+
+    @dg.job(resource_defs={"s3": S3Resource(region_name="eu-west-1")})
+    def looking():
+        look()
+
+    looking.execute_in_process()
+    [(client, resource)] = found
+    assert not isinstance(client, S3Resource)
+    assert isinstance(resource, S3Resource)
+    assert resource.region_name == "eu-west-1"
+
+
+def test_the_limits_of_an_instance_are_those_of_its_configuration_and_of_what_was_set_since(tmp_path) -> None:
+    """A pool's own limit goes before the one for all; without a configuration there is none."""
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        plain = run_limits(instance, "hour_files")
+        assert (plain.pool, plain.counts_ops, plain.has_queue) == (None, False, True)
+        assert (plain.monitors_runs, plain.retries_runs) == (False, False)
+        instance.event_log_storage.set_concurrency_slots("hour_files", 3)
+        assert (run_limits(instance, "hour_files").pool, run_limits(instance, "other").pool) == (3, None)
+    (tmp_path / "dagster.yaml").write_text(
+        "concurrency: {pools: {default_limit: 1, granularity: op}}\n"
+        "run_monitoring: {enabled: true}\nrun_retries: {enabled: true}\n"
+    )
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        full = run_limits(instance, "other")
+        assert (full.pool, full.counts_ops, full.monitors_runs, full.retries_runs) == (1, True, True, True)
+        assert run_limits(instance, "hour_files").pool == 3
+
+
+def test_texts_are_kept_by_key(tmp_path) -> None:
+    """Over the end of the instance, each under its own key, the last one."""
+    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    for number in (1, 2):
+        with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+            assert kept_text(instance, "ours") == (None if number == 1 else "1")
+            keep_text(instance, "ours", str(number))
+            keep_text(instance, "other", "x")
+            assert kept_text(instance, "ours") == str(number)
