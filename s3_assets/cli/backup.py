@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from rich.table import Table
 from s3_assets.cli.options import json_option
 from s3_assets.cli.render import console, human_bytes, plain, printable
 from s3_assets.errors import DamagedManifestError, NoBackupError
+from s3_assets.logs import ON_SCREEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from s3_assets.settings import BackupSettings
 
 SHORTEST_KEEP_DAYS = 2
+
+_log = logging.getLogger(__name__)
 
 
 class _DayType(click.ParamType[date]):
@@ -50,24 +54,50 @@ DAY = _DayType()
 _date = click.option("--date", "day", type=DAY, help="The day [default: the one that today's schedule is for]")
 
 
-@click.group()
-def backup() -> None:
-    """The daily backup of a local folder, S3_ASSETS_BACKUP_DIR, to S3_ASSETS_BACKUP_TARGET."""
+_dry_run = click.option("--dry-run", is_flag=True, help="Say what would be sent; send nothing.")
+
+
+@click.group(invoke_without_command=True)
+@_date
+@_dry_run
+@json_option
+@click.pass_context
+def backup(context: click.Context, /, *, day: date | None, dry_run: bool, as_json: bool) -> None:
+    """The daily backup of a local folder, S3_ASSETS_BACKUP_DIR, to S3_ASSETS_BACKUP_TARGET.
+
+    Without a command, makes the backup of one day right, as `run` does; where it is right already, nothing is sent.
+    """
+    if context.invoked_subcommand is None:
+        _back_up(day, dry_run=dry_run, as_json=as_json)
+    elif day is not None or dry_run or as_json:
+        raise click.UsageError(f"options of `{context.invoked_subcommand}` go behind it")
 
 
 @backup.command()
 @_date
-@click.option("--dry-run", is_flag=True, help="Say what would be sent; send nothing.")
+@_dry_run
 @json_option
 def run(*, day: date | None, dry_run: bool, as_json: bool) -> None:
     """Make the backup of one day right; where it is right already, nothing is sent."""
+    _back_up(day, dry_run=dry_run, as_json=as_json)
+
+
+def _back_up(day: date | None, *, dry_run: bool, as_json: bool) -> None:
     from s3_assets.backup.run import back_up
+    from s3_assets.heartbeat import FAIL, beating
 
     settings, site = _opened()
-    with _progress("files") as bar:
+    is_todays = day is None and not dry_run  # a watcher waits for that one
+    with beating(settings.heartbeat_url if is_todays else None, _log.warning) as heart, _progress("files") as bar:
         result = back_up(
             site, day or _today_is_for(settings), dry_run=dry_run, begin=bar.begin, tell=lambda _: bar.advance()
         )
+        heart.words = f"{result.day} is backed up"
+        if not result.right:
+            heart.tell(FAIL, f"{result.day}: {len(result.problems)} problems")
+            heart.quiet = True
+    for problem in result.problems:
+        _log.error("%s: %s: %s", result.day, _text(problem.path), problem.reason, extra={ON_SCREEN: True})
     if as_json:
         _print_json(_run_json(result, dry_run=dry_run))
     else:

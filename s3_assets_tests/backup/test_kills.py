@@ -17,7 +17,6 @@ from s3_assets.backup.run import back_up
 from s3_assets_tests.backup.conftest import DAY, Backup, backup_on
 
 MANIFEST = ".s3_assets-manifests/2026-11-20.json"
-SOAK = bool(os.environ.get("S3_ASSETS_SOAK"))
 
 
 def killed_at(backup: Backup, number: int, when: str, *, threads: int = 1) -> int:
@@ -51,11 +50,9 @@ def test_a_run_that_is_killed_in_the_middle_goes_on_with_the_rest(backup: Backup
     }
 
 
-@pytest.mark.parametrize("name", ["seaweedfs", "ministack"])
+@pytest.mark.parametrize("name", ["seaweedfs", pytest.param("ministack", marks=pytest.mark.soak)])
 def test_a_cut_upload_goes_on_with_the_part_that_is_missing(running, folder, name):
     """Killed before the third of three parts: it alone is sent, and the upload is completed."""
-    if name == "ministack" and not SOAK:
-        pytest.skip("S3_ASSETS_SOAK is not set")
     backup = backup_on(running(name), folder.path)
     data = os.urandom(2 * PART_BYTES + 1000)
     folder.put("big.json", data)
@@ -90,14 +87,14 @@ def test_a_cut_upload_of_an_older_content_is_not_mixed_with_the_new(backup: Back
 
 
 @pytest.mark.timeout(1800)
-def test_killed_at_any_request_a_run_leaves_nothing_that_the_next_one_does_not_mend(backup: Backup):
+def test_killed_at_any_request_a_run_leaves_nothing_that_the_next_one_does_not_mend(scale, backup: Backup):
     """Before and after requests of every kind; all of them in a soak. A manifest is there only if all else is."""
     contents = {f"{number}.json": os.urandom(100) for number in range(3)} | {"big.json": os.urandom(PART_BYTES + 10)}
     for name, data in contents.items():
         backup.folder.put(name, data)
     # manifest, list, uploads, create, 2 parts, complete, HEAD, 3 PUTs, list, manifest
     points = [(number, when) for number in range(1, 14) for when in ("before", "after")]
-    for number, when in points if SOAK else [(7, "after"), (13, "before")]:
+    for number, when in points if scale.full else [(7, "after"), (13, "before")]:
         prefix = f"backup/{number}-{when}/"
         target = f"s3://{backup.bucket}/{prefix}"
         here = replace(backup, environment={**backup.environment, "S3_ASSETS_BACKUP_TARGET": target})
