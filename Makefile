@@ -28,9 +28,9 @@ demo: $(DEMO) ## Run the whole thing here: S3 server, data, Dagster (ONCE=1: che
 test: lint ## Lint, type-check and run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
-soak: $(FULL) ## Try hard to lose or double a row: histories, kills, races (half an hour; SHARE=0.2 is a fifth)
-	S3_ASSETS_SOAK=$(or $(SHARE),1) $(BIN)/python -m pytest s3_assets_tests/soak -rP --durations=15 \
-	  -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+soak: $(FULL) ## Try hard to lose or double a row: histories, kills, races, a live deployment (SHARE=0.2 is a fifth)
+	S3_ASSETS_SOAK=$(or $(SHARE),1) $(BIN)/python -m pytest -m 'soak or scaled' -rP --durations=30 \
+	  -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 lint: $(FULL) ## Ruff (rules and format) and mypy
 	$(BIN)/ruff check

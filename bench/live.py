@@ -3,6 +3,7 @@
     python -m bench.live backlog     2,000 changed hours scattered over 20 events and 60 days, then 10 late files
     python -m bench.live latency     50 arrivals: from PUT to the committed hour file, by polling and with hints
     python -m bench.live chaos       500 arrivals in 20 minutes; daemon, code server and runs are killed meanwhile
+    python -m bench.live failing     one hour fails for ever, one three times: what ticks, runs and checks say, in order
 
 Each prints one JSON document. SeaweedFS sends no notifications: for hints, ministack has the queue, and the producer
 here sends the message that S3 would send.
@@ -11,6 +12,7 @@ here sends the message that S3 would send.
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import random
 import statistics
@@ -23,12 +25,34 @@ from typing import Any
 
 import boto3
 
-from s3_assets.hour_file.keys import Hour
+from s3_assets.cli.webserver import Webserver
+from s3_assets.dagster.checks import NO_FAILING, NO_QUARANTINED
+from s3_assets.dagster.names import Names
+from s3_assets.demo.bucket import TARGET_PREFIX
+from s3_assets.hour_file.keys import Hour, KeyGrammar
 from s3_assets_tests.hints.shapes import direct
 from s3_assets_tests.servers import start_server
 from s3_assets_tests.soak.chaos import maltreat
-from s3_assets_tests.soak.living import Living, wait_until
+from s3_assets_tests.soak.gate import READ
+from s3_assets_tests.soak.living import UNDER_WAY, Living, selector, wait_until
 
+TICKS = """
+query ($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor) { ... on Sensor { sensorState {
+  ticks(limit: 200) {
+    timestamp status skipReason runIds error { message } logEvents { events { message } }
+  }
+} } } }
+"""
+RUNS = """
+query { runsOrError(limit: 1000) { ... on Runs { results { runId status startTime endTime runConfigYaml } } } }
+"""
+CHECKS = """
+query ($asset: AssetKeyInput!, $name: String!) {
+  assetCheckExecutions(assetKey: $asset, checkName: $name, limit: 200) {
+    runId evaluation { timestamp success description }
+  }
+}
+"""
 ROWS = b"".join(b"%d,%d\n" % (number, number * 7919) for number in range(100))
 
 
@@ -94,7 +118,7 @@ def backlog(folder: Path, hours: int, late: int) -> dict[str, Any]:
 
 
 def _live(living: Living) -> list[str]:
-    return [run["runId"] for run in living.runs() if run["status"] in ("QUEUED", "NOT_STARTED", "STARTING", "STARTED")]
+    return [run["runId"] for run in living.runs() if run["status"] in UNDER_WAY]
 
 
 def latency(folder: Path, count: int, *, hints: bool) -> dict[str, Any]:
@@ -139,6 +163,69 @@ def chaos(folder: Path, arrivals: int, minutes: float, seed: int) -> dict[str, A
         return maltreat(living, arrivals=arrivals, seconds=minutes * 60, chance=random.Random(seed), say=say)
 
 
+def failing(folder: Path, tries: int) -> dict[str, Any]:
+    """An hour whose file is someone else's, one whose source can't be read `tries` times, and a good one."""
+    foreign, unread, good = (Hour("event_0", label(1, number)) for number in (7, 8, 9))
+    rows = b"%d,can't be read\n" % time.time_ns()
+    with Living(folder, start_date(), gated=True) as living:
+        living.gate.close(READ)
+        living.store.put(TARGET_PREFIX + KeyGrammar.target_key(foreign), gzip.compress(b"someone's data\n"))
+        living.send_all([(foreign, "00_a", ROWS), (unread, "00_a", rows), (good, "00_a", ROWS)])
+        wait_until(lambda: bool(living.gate.waiting()), 300, "a run, about to read")
+        mend = living.damage(rows)
+        living.gate.open()
+
+        def failures() -> int:
+            return [run["status"] for run in living.runs()].count("FAILURE")
+
+        for number in range(1, tries + 1):
+            wait_until(lambda number=number: failures() >= number, 1800, f"failure {number}")
+            say(f"failed {number} times")
+        mend()
+        say(f"mended after {wait_until(lambda: living.has(unread, 1), 3600, 'the mended hour'):.0f} s")
+        wait_until(living.idle, 300, "no run queued or running")
+        now = time.time()
+        wait_until(lambda: living.ticks()[0]["timestamp"] > now, 300, "a last tick")
+        wait_until(lambda: living.ticks()[0]["status"] != "STARTED", 300, "its end")
+        return {
+            "wrong": [str(hour) for hour in living.wrong()],
+            "fails_for_ever": str(foreign),
+            "fails_for_a_while": str(unread),
+            "failures": failures(),
+            "said": _said(living),
+        }
+
+
+def _said(living: Living) -> list[dict[str, Any]]:
+    """What ticks, runs and checks said, in order of time."""
+    web, ask = Webserver(living.stack.url), living.stack.ask
+    state = ask(TICKS, {"sensor": selector()})["data"]["sensorOrError"]["sensorState"]
+    found = [
+        (
+            tick["timestamp"],
+            {
+                "tick": tick["status"],
+                "words": tick["skipReason"] or [event["message"] for event in tick["logEvents"]["events"]],
+                "runs": tick["runIds"],
+                "error": (tick["error"] or {}).get("message"),
+            },
+        )
+        for tick in state["ticks"]
+    ]
+    for run in ask(RUNS, {})["data"]["runsOrError"]["results"]:
+        error = web.words_of(run["runId"]) if run["status"] == "FAILURE" else None
+        said = {"run": run["runId"], "status": run["status"], "config": run["runConfigYaml"], "error": error}
+        found.append((run["endTime"], said))
+    for name in (NO_FAILING, NO_QUARANTINED):
+        answer = ask(CHECKS, {"asset": {"path": list(Names().asset.path)}, "name": name})
+        for one in answer["data"]["assetCheckExecutions"]:
+            if evaluation := one["evaluation"]:
+                said = {"check": name, "of_run": one["runId"], "passed": evaluation["success"]}
+                found.append((evaluation["timestamp"], said | {"words": evaluation["description"]}))
+    in_order = sorted(found, key=lambda one: float(one[0]))
+    return [{"at": f"{datetime.fromtimestamp(float(at), UTC):%H:%M:%S}", **said} for at, said in in_order]
+
+
 def main() -> None:
     """Run one of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -153,6 +240,8 @@ def main() -> None:
     some.add_argument("--arrivals", type=int, default=500)
     some.add_argument("--minutes", type=float, default=20)
     some.add_argument("--seed", type=int, default=1)
+    some = kinds.add_parser("failing")
+    some.add_argument("--tries", type=int, default=3)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -160,6 +249,8 @@ def main() -> None:
             found = backlog(folder, given.hours, given.late)
         elif given.kind == "latency":
             found = latency(folder, given.count, hints=given.by == "hints")
+        elif given.kind == "failing":
+            found = failing(folder, given.tries)
         else:
             found = chaos(folder, given.arrivals, given.minutes, given.seed)
     print(json.dumps({"bench": given.kind, **found}, indent=2))

@@ -1,17 +1,56 @@
-"""Servers, one of a kind in a session, and settings over one of them."""
+"""Servers, one of a kind in a session, and settings over one of them; what a soak is, and that only a soak runs it."""
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
+from functools import cache
 from typing import TYPE_CHECKING
 
+import botocore.session
 import pytest
+from hypothesis import settings
 
 from s3_assets_tests.deployment import Deployment, deploy
+from s3_assets_tests.scale import SCALE, SEED_VARIABLE, SHARE_VARIABLE, Scale, draw
 from s3_assets_tests.servers import Server, start_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+settings.register_profile("tests", deadline=None)  # a slow machine is no finding
+settings.load_profile("tests")
+
+botocore.session.create_loader = cache(botocore.session.create_loader)
+"""Else each session reads botocore's descriptions of AWS, in 0.15 CPU-seconds, and tests make hundreds of them."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at -m
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is tried harder in a soak, and skip what only a soak runs."""
+    for item in items:
+        if "scale" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.scaled)
+        if not SCALE.full and item.get_closest_marker("soak"):
+            item.add_marker(pytest.mark.skip(reason=f"only in a soak: {SHARE_VARIABLE} is not set"))
+
+
+def pytest_collection_finish() -> None:
+    """The package refuses variables that it does not know, here and in every process that a test starts."""
+    for name in (SHARE_VARIABLE, SEED_VARIABLE):
+        os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def scale() -> Scale:
+    """How much to try."""
+    return SCALE
+
+
+@pytest.fixture
+def drawn_from() -> int:
+    """The seed of a test's random histories."""
+    return draw()
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ from s3_assets_tests.demo.flights import ROWS, FlightObject, flight_objects, rea
 if TYPE_CHECKING:
     from s3_assets.store.contract import Store
 
+pytestmark = pytest.mark.xdist_group("flights")  # reading them takes seconds, once in a process
+
 QUARTERS = (
     Scope("2013-01-01-00:00", "2013-03-31-23:00"),
     Scope("2013-04-01-00:00", "2013-06-30-23:00"),
@@ -30,6 +32,14 @@ QUARTERS = (
 """The whole year."""
 
 TWO_WEEKS = Scope("2013-01-01-00:00", "2013-01-14-23:00")
+TWO_DAYS = Scope("2013-01-01-00:00", "2013-01-02-23:00")
+MONTH = Scope("2013-01-01-00:00", "2013-01-31-23:00")
+IN_A_SOAK = (pytest.mark.soak, pytest.mark.slow)
+
+
+def length(scope: Scope) -> str:
+    """Of a range, for the names of tests."""
+    return f"{scope.first_label[:10]}, {len(scope.dates)} days"
 
 
 def pipeline_over(source: Store, target: Store, workers: Workers) -> Pipeline:
@@ -118,26 +128,25 @@ def test_flights_are_what_they_are_known_to_be():
     assert {part.hour.event for part in flight_objects()} == {"EWR", "JFK", "LGA"}
 
 
-@pytest.mark.slow
-def test_two_weeks_on_a_real_server(running):
-    """Two weeks, in three passes out of order, on SeaweedFS: exactly their rows, in key order."""
-    objects = tuple(part for part in flight_objects() if TWO_WEEKS.holds(part.hour))
+@pytest.mark.parametrize("some", [TWO_DAYS, pytest.param(TWO_WEEKS, marks=IN_A_SOAK)], ids=length)
+def test_some_days_on_a_real_server(running, some):
+    """In three passes out of order, on SeaweedFS: exactly their rows, in key order."""
+    objects = tuple(part for part in flight_objects() if some.holds(part.hour))
     server = running("seaweedfs")
     bucket = server.new_bucket(versioned=True)
     with Workers() as workers:
         pipeline = pipeline_over(server.store(bucket), server.store(bucket), workers)
-        found = check_in_passes(pipeline, objects, TWO_WEEKS, late_share=0.1)
+        found = check_in_passes(pipeline, objects, some, late_share=0.1)
     assert found == Counter(row for part in objects for row in part.rows)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("quarter", QUARTERS, ids=lambda scope: scope.first_label[:7])
-def test_the_whole_year_in_memory(quarter):
-    """Quarter by quarter, in three passes out of order: each flight in the file of its airport and hour, none twice."""
-    objects = tuple(part for part in flight_objects() if quarter.holds(part.hour))
+@pytest.mark.parametrize("some", [MONTH, *(pytest.param(quarter, marks=IN_A_SOAK) for quarter in QUARTERS)], ids=length)
+def test_months_in_memory(some):
+    """In three passes out of order: each flight in the file of its airport and hour, none twice."""
+    objects = tuple(part for part in flight_objects() if some.holds(part.hour))
     with Workers() as workers:
         pipeline = pipeline_over(MemoryStore("raw"), MemoryStore("hourly"), workers)
-        found = check_in_passes(pipeline, objects, quarter, late_share=0.02)
+        found = check_in_passes(pipeline, objects, some, late_share=0.02)
     assert found == Counter(row for part in objects for row in part.rows)
 
 

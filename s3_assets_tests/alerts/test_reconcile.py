@@ -13,7 +13,7 @@ from s3_assets.alerts import reconcile, state
 from s3_assets.alerts.groups import MOST_EVENTS
 from s3_assets.alerts.problems import BLIND, HOUR, QUARANTINED, RUN, Problem, mark_of
 from s3_assets.alerts.reconcile import FIRST_PAUSE_S, MOST_MESSAGES, Reason
-from s3_assets.alerts.state import MOST_OPEN, AlertState
+from s3_assets.alerts.state import EVERYWHERE, MOST_OPEN, AlertState, Held
 from s3_assets_tests.alerts.making import MINUTE, NOW, REPEAT_S, decided, failing, said
 
 EMPTY = AlertState()
@@ -429,3 +429,19 @@ def test_pauses_double_and_are_bounded():
     assert pauses == sorted(pauses)
     assert pauses[-1] == REPEAT_S
     assert reconcile.pause_s(5, 60) == FIRST_PAUSE_S
+
+
+# --- a clock that was wrong --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("was", ["open", "closed", "held"])
+def test_what_a_clock_that_was_ahead_left_keeps_nothing_unsaid(was):
+    """It was set back by a year: the pause begins when that is seen, and does not last for a year."""
+    year = timedelta(days=365)
+    opened = said(decided([failing()], EMPTY, NOW + year))
+    closed = said(decided([], opened, NOW + year))
+    held = AlertState(held={EVERYWHERE: Held(int((NOW + year).timestamp()), 1, "")})
+    before, again = {"open": (opened, Reason.STILL), "closed": (closed, Reason.NEW), "held": (held, Reason.NEW)}[was]
+    first = decided([failing()], before)
+    assert reasons(first) == []
+    assert reasons(decided([failing()], said(first), NOW + timedelta(hours=5))) == [again]

@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from s3_assets.hour_file.plan import Verdict
 from s3_assets.hour_file.policy import EventPolicy
 from s3_assets_tests.builder.bench import Bench
+from s3_assets_tests.scale import SCALE
 
 if TYPE_CHECKING:
     from s3_assets.builder.pipeline import Workers
+
+pytestmark = pytest.mark.scaled
 
 NAMES = ["07_00_file_9.csv", "07_00_file_10.csv", "07_15_a b+%|.csv", "07_15_고객.csv", "07_59_z.csv"]
 """In the order of their rows."""
@@ -86,7 +89,7 @@ def assert_settled(bench: Bench) -> None:
 
 @pytest.mark.parametrize("on_vanished", ["keep", "drop"])
 @given(history=steps)
-@settings(max_examples=150)
+@settings(max_examples=SCALE.examples(60, 1500))
 def test_rows_are_those_of_the_model(workers: Workers, on_vanished, history):
     """Without headers: the rows of every usable source, in key order; of vanished ones as last seen, or none."""
     bench = Bench(workers, EventPolicy(header=False, on_vanished=on_vanished, max_vanished_share=1.0))
@@ -110,7 +113,7 @@ def test_rows_are_those_of_the_model(workers: Workers, on_vanished, history):
 
 @pytest.mark.parametrize("on_schema_change", ["union", "quarantine"])
 @given(history=steps)
-@settings(max_examples=250)
+@settings(max_examples=SCALE.examples(100, 2500))
 def test_the_history_does_not_show(workers: Workers, on_schema_change, history):
     """With headers of all kinds and `drop`: after each build the content is that of a full build of the same set."""
     bench = Bench(workers, EventPolicy(on_schema_change=on_schema_change, on_vanished="drop", max_vanished_share=1.0))
@@ -138,7 +141,7 @@ def by_name(data: bytes) -> list[list[tuple[str, str]]]:
 
 @pytest.mark.parametrize("on_schema_change", ["union", "quarantine"])
 @given(history=steps)
-@settings(max_examples=250)
+@settings(max_examples=SCALE.examples(100, 2500))
 def test_no_value_is_lost_or_moved_when_sources_vanish(workers: Workers, on_schema_change, history):
     """With headers of all kinds and `keep`: each held source's values stand under their names, as last seen good."""
     bench = Bench(workers, EventPolicy(on_schema_change=on_schema_change))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-WAIT_S = 30
+WAIT_S = 120
 
 # Starts a child that ignores SIGINT, tells both pids, and waits.
 STUBBORN_CHILD = """

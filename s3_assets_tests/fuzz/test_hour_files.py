@@ -19,6 +19,8 @@ from s3_assets.store.memory import MemoryStore
 from s3_assets_tests.builder.bench import HOUR, Bench
 from s3_assets_tests.hour_file.test_ledger import ledger_text, with_footer, with_text
 
+pytestmark = pytest.mark.scaled
+
 
 @cache
 def real_files() -> tuple[bytes, ...]:

@@ -17,6 +17,7 @@ from s3_assets.hour_file.rows import RowScanner, RowTooLongError, UnclosedQuoteE
 from s3_assets.hour_file.sources import Sorter, SourceObject
 from s3_assets_tests.hour_file.examples import cut
 
+pytestmark = pytest.mark.scaled
 CSV = b'id,"n\n""x"""\n' + b"".join(b"%d,%d\r\n" % (row, row * 7919 % 101) for row in range(60))
 PACKED = gzip.compress(CSV, mtime=0)
 raw_rows = st.text(alphabet='",\n\r\0aé', max_size=60).map(str.encode) | st.binary(max_size=60)

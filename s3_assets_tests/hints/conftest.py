@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from s3_assets_tests.servers import Server
 
 SQS_SERVERS = ("ministack", "moto")
-PATIENCE_S = 30
+PATIENCE_S = 120
 """Longest wait for a message, in seconds; it takes about one where it is to come again."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from s3_assets.hour_file.keys import Hour
@@ -16,14 +17,18 @@ if TYPE_CHECKING:
 
     from s3_assets_tests.soak.living import Living
 
-FAULTS = ("daemon", "daemon", "code-server", "code-server", "a run", "a run", "webserver")
+FAULTS = ("a run", "daemon", "code-server", "webserver")
 SETTLE_S = 900
+MORE_S = 20
+"""Until one more file is sent, where a run is yet to be killed and there may be none any more."""
 
 
 def maltreat(
     living: Living, *, arrivals: int, seconds: float, chance: Random, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Send `arrivals` files within `seconds`, kill something now and then, wipe the cursor once and all state once.
+
+    Each kind of kill comes at least once; one of a run waits for a run.
 
     Returns:
         What was done, and what was found once it was quiet: `wrong` hours and `needless` writes, which must be 0.
@@ -35,12 +40,16 @@ def maltreat(
         for number in range(max(10, arrivals // 4))
     ]
     at = sorted(chance.uniform(0, seconds) for _ in range(arrivals))
-    faults = sorted(chance.uniform(0, seconds) for _ in range(max(3, int(seconds // 45))))
+    faults = sorted(chance.uniform(0, seconds) for _ in range(max(len(FAULTS), int(seconds // 45))))
+    kinds = cycle(FAULTS)
+    due: list[str] = []
     wipes = {"the cursor": seconds * 0.4, "the instance": seconds * 0.65}
     done: Counter[str] = Counter()
     number = 0
-    while at or faults or wipes:
+    while at or faults or wipes or due:
         passed = time.monotonic() - began
+        if due and not at:
+            at.append(passed + MORE_S)
         while at and at[0] <= passed:
             at.pop(0)
             hour = chance.choice(hours)
@@ -53,7 +62,8 @@ def maltreat(
             done[f"wiped {what}"] += 1
         if faults and faults[0] <= passed:
             faults.pop(0)
-            _hurt(living, chance.choice(FAULTS), done, say)
+            due.append(next(kinds))
+        due = [what for what in due if not _hurt(living, what, done, say)]
         time.sleep(0.2)
     say("quiet from here on")
     quiet = time.monotonic()
@@ -61,7 +71,7 @@ def maltreat(
     settled = time.monotonic() - quiet
     before = living.etags()
     ticks = len({tick["timestamp"] for tick in living.ticks()})
-    wait_until(lambda: _idle(living), SETTLE_S, "no run queued or running", poll_s=2)
+    wait_until(living.idle, SETTLE_S, "no run queued or running", poll_s=2)
     return {
         "arrivals": number,
         "hours": len(living.sent),
@@ -76,20 +86,15 @@ def maltreat(
     }
 
 
-def _hurt(living: Living, what: str, done: Counter[str], say: Callable[[str], None]) -> None:
+def _hurt(living: Living, what: str, done: Counter[str], say: Callable[[str], None]) -> bool:
+    """Whether there was something to kill."""
     if what == "a run":
-        if living.kill_a_run():
-            say("killed a run")
-            done["killed a run"] += 1
-        return
+        if living.kill_a_run() is None:
+            return False
+        say("killed a run")
+        done["killed a run"] += 1
+        return True
     say(f"killing the {what}")
     living.kill(what)
     done[f"killed the {what}"] += 1
-
-
-def _idle(living: Living) -> bool:
-    try:
-        states = {run["status"] for run in living.runs()}
-    except (OSError, KeyError, TypeError):
-        return False  # the webserver was killed a moment ago
-    return not states & {"QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"}
+    return True

@@ -15,7 +15,7 @@ import threading
 import traceback
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
@@ -267,12 +267,11 @@ def do(job: dict[str, Any]) -> list[dict[str, Any]]:
         warm_session(site.access_key, site.secret_key)
     if job["kind"] == "build":
         return [_result(*_fork(lambda: build_once(sites[0], job["kill"])))]
+    if job["kind"] == "turns":
+        return take_turns(sites)
     ready, tell_ready = os.pipe()
     go, gate = os.pipe()
-    started = [
-        _fork(lambda racer=racer, site=site: race(site, racer, job["rounds"], tell_ready, go))
-        for racer, site in enumerate(sites)
-    ]
+    started = [_fork(partial(race, site, racer, job["rounds"], tell_ready, go)) for racer, site in enumerate(sites)]
     os.close(tell_ready)
     for _ in sites:
         os.read(ready, 1)
@@ -280,6 +279,26 @@ def do(job: dict[str, Any]) -> list[dict[str, Any]]:
     results = [_result(*one) for one in started]
     for end in (ready, go, gate):
         os.close(end)
+    return results
+
+
+def take_turns(sites: list[Site]) -> list[dict[str, Any]]:
+    """A race whose order is given: each looks before the next one's source is there; who looked first writes last."""
+    started, gates = [], []
+    for racer, site in enumerate(sites):
+        ready, tell_ready = os.pipe()
+        go, gate = os.pipe()
+        started.append(_fork(partial(race, site, racer, 1, tell_ready, go)))
+        os.close(tell_ready)
+        os.close(go)
+        os.read(ready, 1)
+        os.close(ready)
+        gates.append(gate)
+    results = []
+    for gate, one in zip(reversed(gates), reversed(started), strict=True):
+        os.write(gate, b".")
+        os.close(gate)
+        results.append(_result(*one))
     return results
 
 
@@ -309,6 +328,10 @@ class Builders:
     def race(self, sites: list[Site], rounds: int) -> list[dict[str, Any]]:
         """Builders at once."""
         return self._do({"kind": "race", "sites": [asdict(site) for site in sites], "rounds": rounds})
+
+    def take_turns(self, sites: list[Site]) -> list[dict[str, Any]]:
+        """Builders in an order that is given: see `take_turns`."""
+        return self._do({"kind": "turns", "sites": [asdict(site) for site in sites]})
 
     def _do(self, job: dict[str, Any]) -> list[dict[str, Any]]:
         self._process.stdin.write(json.dumps(job) + "\n")

@@ -12,6 +12,8 @@ import signal
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -19,8 +21,9 @@ from typing import TYPE_CHECKING, Any, Self
 from s3_assets.builder.target import read_target
 from s3_assets.demo.bucket import TARGET_PREFIX, DemoBucket
 from s3_assets.demo.seaweedfs import EmbeddedS3
-from s3_assets.demo.stack import LOCATION, REPOSITORY, DagsterStack
+from s3_assets.demo.stack import LOCATION, MODULE, REPOSITORY, DagsterStack
 from s3_assets.hour_file.keys import Hour, KeyGrammar
+from s3_assets_tests.soak.gate import FOLDER_VARIABLE, Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -29,7 +32,10 @@ if TYPE_CHECKING:
     from s3_assets.store.s3 import S3Store
 
 SENSOR = "source_sensor"
+GATED = "s3_assets_tests.soak.gated"
+ROOT = Path(__file__).resolve().parents[2]
 HEADER = b"id,value\n"
+UNDER_WAY = {"QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"}
 
 TICKS = """
 query ($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor) { ... on Sensor { sensorState {
@@ -53,20 +59,25 @@ class Living:
         folder: Where all of it is.
         bucket: Sources and hour files.
         stack: Dagster.
+        gate: At which runs can be held up, where it is gated.
         sent: The rows that producers sent, per hour.
     """
 
-    def __init__(self, folder: Path, start_date: str, **settings: str) -> None:
+    def __init__(self, folder: Path, start_date: str, *, gated: bool = False, **settings: str) -> None:
         """Describe it.
 
         Args:
             folder: Made if it is not there.
             start_date: The first hour partition's date.
+            gated: Whether runs wait at `gate` while it is closed.
             settings: More environment variables.
         """
         self.folder = folder
+        self.gate = Gate(folder / "gate")
         self._server = EmbeddedS3(folder / "s3")
-        self._settings = {"S3_ASSETS_START_DATE": start_date, **settings}
+        self._module = GATED if gated else MODULE
+        own = {"PYTHONPATH": str(ROOT), FOLDER_VARIABLE: str(folder / "gate")} if gated else {}
+        self._settings = {"S3_ASSETS_START_DATE": start_date, **own, **settings}
         self.sent: dict[Hour, list[tuple[str, bytes]]] = {}
 
     bucket: DemoBucket
@@ -100,7 +111,7 @@ class Living:
     def start_dagster(self) -> None:
         """All of Dagster, with the sensor on."""
         environment = {**self.bucket.environment(), **self._settings}
-        self.stack = DagsterStack(self.folder / "dagster", environment)
+        self.stack = DagsterStack(self.folder / "dagster", environment, module=self._module)
         self.stack.start()
         self.stack.wait_ready(SENSOR)
         self.stack.start_sensor(SENSOR)
@@ -121,13 +132,29 @@ class Living:
             kill(pid)
         self.stack.restart(part)
 
-    def kill_a_run(self) -> bool:
-        """SIGKILL the process of a run, if there is one."""
-        for code_server in children(self.stack.pid("code-server")):
-            for run in children(code_server):  # runs are its children
-                kill(run)
-                return True
-        return False
+    def kill_a_run(self) -> int | None:
+        """SIGKILL the process of a run, if there is one; which."""
+        for run in self.run_processes():
+            kill(run)
+            return run
+        return None
+
+    def run_processes(self) -> list[int]:
+        """Process ids of the runs: the code server spawns them, beside a process of Python's own."""
+        servers = children(self.stack.pid("code-server"))
+        return [child for server in servers for child in children(server) if b"spawn_main" in command_line(child)]
+
+    def damage(self, rows: bytes) -> Callable[[], None]:
+        """Damage the one object that holds `rows` where SeaweedFS keeps it: it is listed, and can't be read.
+
+        Returns:
+            What mends it.
+        """
+        for volume in (self.folder / "s3").rglob("*.dat"):
+            if (at := volume.read_bytes().find(rows)) >= 0:
+                _overwrite(volume, at, b"#" * len(rows))
+                return partial(_overwrite, volume, at, rows)
+        raise AssertionError(f"no object on disk holds {rows!r} as it is")
 
     # --- producers -----------------------------------------------------------------------------------------------
 
@@ -174,6 +201,13 @@ class Living:
         rows = Counter(gzip.decompress(self.store.get(key).read()).splitlines(keepends=True)[1:])
         return rows == Counter(row for _, sent in self.sent[hour] for row in sent.splitlines(keepends=True))
 
+    def idle(self) -> bool:
+        """Whether no run is queued or running; not known where the webserver was killed a moment ago."""
+        try:
+            return not any(run["status"] in UNDER_WAY for run in self.runs())
+        except (OSError, KeyError, TypeError):
+            return False
+
     def has(self, hour: Hour, count: int) -> bool:
         """Whether the hour file holds so many sources, by its ledger."""
         target = read_target(self.store, TARGET_PREFIX + KeyGrammar.target_key(hour), hour)
@@ -209,9 +243,26 @@ def wait_until(condition: Callable[[], bool], bound_s: float, what: str, poll_s:
 
 
 def children(pid: int) -> list[int]:
-    """Process ids of the children of a process (Linux)."""
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(child) for child in listed.split()]
+    """Process ids of the children of a process, whichever of its threads started them (Linux)."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread or a process that has just ended
+            found += [int(child) for child in task.read_text().split()]
+    return found
+
+
+def command_line(pid: int) -> bytes:
+    """Of a process, its words parted by NUL; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def _overwrite(file: Path, at: int, data: bytes) -> None:
+    with file.open("r+b") as opened:
+        opened.seek(at)
+        opened.write(data)
 
 
 def kill(pid: int) -> None:

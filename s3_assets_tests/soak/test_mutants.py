@@ -187,6 +187,9 @@ FOUND_BY_CHANCE = {
 }
 """How a build is broken, and whether it shows under `keep`; under `drop` else."""
 
+FOUND_LATE = (read_whatever_is_there, tell_rewrites_by_size, ignore_if_match, forget_the_quarantined)
+"""Those that take random histories more than a second or two: in a soak."""
+
 HOUR, A, B = HOURS[0], NAMES[0], NAMES[1]
 ONE_ROW, MANY_ROWS = KINDS.index("one row"), KINDS.index("many rows")
 TWO_BUILT = [("put", HOUR, A, MANY_ROWS), ("put", HOUR, B, ONE_ROW), ("build", HOUR, [])]
@@ -255,9 +258,15 @@ def test_a_history_made_for_it_shows_it(mutant, record_property):
     record_property("found", str(caught.value))
 
 
-@pytest.mark.slow
+@pytest.mark.scaled
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("mutant", FOUND_BY_CHANCE, ids=lambda mutant: mutant.__name__)
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        pytest.param(one, marks=pytest.mark.soak if one in FOUND_LATE else (), id=one.__name__)
+        for one in FOUND_BY_CHANCE
+    ],
+)
 def test_random_histories_find_it(mutant, record_property):
     """Always the same ones: whether these find it is not left to chance."""
     attributes = {"columns": "same", "keep": FOUND_BY_CHANCE[mutant]}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from s3_assets.store.memory import MemoryStore
+from s3_assets_tests.scale import SCALE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
 
 SERVERS = ("moto", "ministack", "seaweedfs")
 
+IMPLEMENTATIONS = ("memory", "ministack", "seaweedfs")
+IN_A_SOAK = (pytest.param("moto", marks=pytest.mark.soak),) if SCALE.full else ()
+"""moto costs most and tells least; where it alone goes a way of its own, in `test_s3_commit`, it is always there."""
 
-@pytest.fixture(scope="module", params=("memory", *SERVERS))
+
+@pytest.fixture(scope="module", params=(*IMPLEMENTATIONS, *IN_A_SOAK))
 def store(request: pytest.FixtureRequest, running: Callable[[str], Server]) -> Store:
     """Each implementation in turn, with an empty, versioned bucket."""
     if request.param == "memory":
