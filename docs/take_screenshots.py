@@ -38,10 +38,12 @@ def main() -> None:
         LiveDemo(Path(folder), note, clock=lambda: datetime.now(UTC)) as demo,
     ):
         until = time.monotonic() + FIRST_CHANGE_S
-        while not any("hour file changed  payments" in line for line in lines):
+        reported = False
+        while not (reported and any("hour file changed  payments" in line for line in lines)):
             if time.monotonic() > until:
-                sys.exit("no hour file changed in time")
+                sys.exit("no hour file changed in time, or not all of the first ones were made")
             demo.step()
+            reported = reported or demo.report() is not None
             time.sleep(1)
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
@@ -66,6 +68,10 @@ def visit(page: Page, ui: str) -> None:
     page.goto(f"{ui}/assets/hourly_gzip?view=events")
     page.get_by_text("newest_sources").locator("visible=true").first.wait_for()
     save(page, "materialization")
+    page.goto(f"{ui}/assets/delivery_report?view=partitions")
+    page.get_by_text("page_views", exact=True).locator("visible=true").first.click()
+    page.get_by_alt_text("arrivals by minute").locator("visible=true").first.wait_for()
+    save(page, "report")
     page.goto(f"{ui}/locations/s3_assets/sensors/source_sensor")
     page.get_by_text("run requested").first.wait_for()
     save(page, "sensor")
