@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from s3_assets.hour_file.keys import Hour
 
 SENSOR: Final = "source_sensor"
+REPORT_JOB: Final = "delivery_report_job"
 
 DROP_S: Final = 6.0
 """Between two source objects, in seconds."""
@@ -80,6 +81,8 @@ class LiveDemo:
         self._stream = sample.stream(clock)
         self._seen: dict[str, Shown] = {}
         self._link_shown = False
+        self._reported = False
+        self._awaited: set[str] = set()
         self._began = self._next_drop = time.monotonic()
 
     def start(self) -> None:
@@ -106,6 +109,22 @@ class LiveDemo:
             self._next_drop = time.monotonic() + self._drop_s
             self._drop(next(self._stream))
         self._watch()
+
+    def report(self) -> str | None:
+        """Ask for today's `delivery_report`, once, when the first hour files are there; the run's id.
+
+        None before that, and after it.
+
+        Raises:
+            DagsterStackError: The run is refused.
+        """
+        if self._reported or not self._awaited <= self._seen.keys():
+            return None
+        self._reported = True
+        config = {"days": [f"{self._clock():%Y-%m-%d}"]}
+        run_id = self.stack.launch(REPORT_JOB, {"ops": {"delivery_report": {"config": config}}})
+        self._say(f"asked for a report on what producers deliver: {self.stack.url}/assets/delivery_report")
+        return run_id
 
     def stop(self) -> None:
         """End everything that was started. Twice is no error."""
@@ -135,7 +154,9 @@ class LiveDemo:
         self.stack.start()
         there = self.bucket.sources()
         self._seen = self.bucket.targets()
-        missing = [drop for drop in sample.initial(self._clock()) if drop.key not in there]
+        drops = sample.initial(self._clock())
+        self._awaited = {KeyGrammar.target_key(hour) for hour in sample.expected(drops)}
+        missing = [drop for drop in drops if drop.key not in there]
         self.bucket.drop(missing)
         if there:
             self._say(f"going on with {len(there)} source objects and {len(self._seen)} hour files of the last time")
@@ -223,6 +244,7 @@ def run_live(directory: Path, out: Callable[[str], None]) -> int:
             demo.start()
             while True:
                 demo.step()
+                demo.report()
                 time.sleep(LOOK_S)
         except KeyboardInterrupt:
             out("")

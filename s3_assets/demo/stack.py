@@ -47,6 +47,9 @@ run_coordinator:
   class: QueuedRunCoordinator
   config:
     dequeue_interval_seconds: 1  # 5 by default: the demo is watched
+run_launcher:
+  module: s3_assets.dagster.launcher  # Dagster's default one, which can also tell that a run died with its code server
+  class: WatchedRunLauncher
 run_monitoring:
   enabled: true  # off by default, and max_runtime needs it
   start_timeout_seconds: 180
@@ -56,6 +59,11 @@ run_retries:
   enabled: true
   max_retries: 1
   retry_on_asset_or_op_failure: false  # the sensor asks again for an hour that failed; this is for lost processes
+python_logs:
+  managed_python_loggers: [s3_assets]
+  dagster_handler_config:
+    handlers:
+      s3_assets_files: {class: s3_assets.logs.LogFiles}  # none unless S3_ASSETS_LOG_DIR is set
 retention:
   sensor:
     purge_after_days:
@@ -79,6 +87,16 @@ mutation ($sensor: SensorSelector!) { startSensor(sensorSelector: $sensor) {
   ... on PythonError { message }
   ... on SensorNotFoundError { message }
   ... on UnauthorizedError { message }
+} }
+"""
+
+
+_LAUNCH = """
+mutation ($run: ExecutionParams!) { launchRun(executionParams: $run) {
+  __typename
+  ... on LaunchRunSuccess { run { runId } }
+  ... on PythonError { message }
+  ... on RunConfigValidationInvalid { errors { message } }
 } }
 """
 
@@ -173,6 +191,19 @@ class DagsterStack:
         done = (answer.get("data") or {}).get("startSensor") or {}
         if (done.get("sensorState") or {}).get("status") != "RUNNING":
             raise DagsterStackError(f"the sensor {sensor} can't be turned on: {json.dumps(answer)}")
+
+    def launch(self, job: str, run_config: Mapping[str, object]) -> str:
+        """Ask for a run of a job; its id.
+
+        Raises:
+            DagsterStackError: It is refused.
+        """
+        selector = {"repositoryLocationName": LOCATION, "repositoryName": REPOSITORY, "jobName": job}
+        answer = self.ask(_LAUNCH, {"run": {"selector": selector, "runConfigData": json.dumps(run_config)}})
+        launched = (answer.get("data") or {}).get("launchRun") or {}
+        if "run" not in launched:
+            raise DagsterStackError(f"a run of {job} can't be launched: {json.dumps(answer)}")
+        return str(launched["run"]["runId"])
 
     def check(self) -> None:
         """Nothing, if all parts are running.

@@ -21,6 +21,21 @@ def hour_options(hour: Hour) -> str:
     return f"--event {shlex.quote(hour.event)} --from {hour.label} --to {hour.label}"
 
 
+def explain_command(hour: Hour) -> str:
+    """`s3-assets plan --explain` for this hour; after `--` where its event looks like an option."""
+    return _of_hour("plan --explain", hour)
+
+
+def show_command(hour: Hour) -> str:
+    """The same of `s3-assets show`."""
+    return _of_hour("show", hour)
+
+
+def _of_hour(command: str, hour: Hour) -> str:
+    end = "-- " if hour.event.startswith("-") else ""
+    return f"s3-assets {command} {end}{shlex.quote(hour.partition_key)}"
+
+
 def sync_command(hour: Hour, *flags: str) -> str:
     """`s3-assets sync` for this hour."""
     return " ".join(("s3-assets sync", *flags, hour_options(hour)))

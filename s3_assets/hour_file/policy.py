@@ -1,4 +1,4 @@
-"""What an operator may decide for one event: how its sources are read, merged and kept.
+"""What an operator may decide for one event: how its sources are read, merged and kept, and when they are expected.
 
 A value, nothing else: no file, no environment. `s3_assets.settings` reads the TOML that fills it.
 """
@@ -53,6 +53,21 @@ class EventPolicy:
             "zlib-ng level 9."
         ),
     )
+    expect_every_hours: int = field(
+        default=0,
+        metadata=_meaning(
+            "How often a new hour is expected: 1 for every hour, 24 for one a day, 0 for nothing. Choose more than the "
+            "longest quiet time, such as a night. Where none comes in time an alert says whether its sources are "
+            "missing, or are there and not made into an hour file. See [alerts.md](alerts.md)."
+        ),
+    )
+    late_by_minutes: int = field(
+        default=30,
+        metadata=_meaning(
+            "With `expect_every_hours`: how long after its end an expected hour may still be without sources, or "
+            "without an hour file, before an alert says so."
+        ),
+    )
 
     def row_settings(self) -> dict[str, str]:
         """The fields that decide how a source's rows are read, by name: where one changes, sources are read again."""
@@ -61,8 +76,8 @@ class EventPolicy:
     def content_token(self) -> str:
         """The fields that decide which rows an hour file holds, as a short text that is the same for equal fields.
 
-        Part of every fingerprint: where it changes, every hour of the event is looked at again. Compression and the
-        breaker change no rows, so they are not in it.
+        Part of every fingerprint: where it changes, every hour of the event is looked at again. Compression,
+        the breaker and what is expected change no rows, so they are not in it.
         """
         shaping = {**self.row_settings(), "on_vanished": self.on_vanished}
         return ";".join(f"{name}={value}" for name, value in shaping.items())

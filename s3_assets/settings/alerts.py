@@ -1,4 +1,4 @@
-"""The settings of alerts: the sender's, and which channel and owner an alert goes to.
+"""The settings of alerts: the sender's, which channel and owner an alert goes to, and the sensor's heartbeat.
 
 They are read alone, so that a problem with any other setting can be told. What alerts say and when is in
 `s3_assets.alerts`; nothing of the hour files here, and nothing of the backup.
@@ -27,6 +27,7 @@ class AlertSettings:
 
     Attributes:
         slack_channel: None where there is no token.
+        heartbeat_url: Of the sensor; the backup has its own.
         owner: Who looks after what no route names; empty for nobody.
         routes: The first that matches an event is its.
         owners: The channels of owners, for routes that name none.
@@ -37,6 +38,7 @@ class AlertSettings:
     slack_url: str
     dagster_url: str | None
     alert_summary_minutes: int
+    heartbeat_url: str | None = field(default=None, repr=False)
     owner: str = ""
     routes: tuple[AlertRoute, ...] = ()
     owners: Mapping[str, str] = field(default_factory=dict, hash=False)

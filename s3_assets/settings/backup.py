@@ -54,6 +54,7 @@ class BackupSettings:
         calendar: Which days, and when.
         threads: How many files at the same time.
         keep_days: Older local files are removed; None keeps all.
+        heartbeat_url: Whom a run tells how it went; None for nobody.
         include: Globs of paths below the directory, `/` between folders.
         exclude: The same; what it names is left out although it is included.
         groups: Globs by the name of their group, in the order in which a file is asked for its group.
@@ -64,6 +65,7 @@ class BackupSettings:
     calendar: BackupCalendar
     threads: int
     keep_days: int | None
+    heartbeat_url: str | None = field(default=None, repr=False)
     include: tuple[str, ...] = DEFAULT_BACKUP_INCLUDE
     exclude: tuple[str, ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)

@@ -47,7 +47,7 @@ compression = "fast"
 ```
 
 A change of `header`, `on_schema_change` or `on_vanished` makes the hours of the event be looked at again; a change of
-the others counts for what is written from then on.
+`compression` counts for what is written from then on; a change of the others writes nothing.
 
 """
 

@@ -17,8 +17,11 @@ from s3_assets.settings.values import (
     read_date,
     read_directory,
     read_large_commit,
+    read_listen_address,
     read_location,
+    read_log_format,
     read_pattern,
+    read_prom_file,
     read_queue_url,
     read_slack_channel,
     read_slack_token,
@@ -46,6 +49,7 @@ class Setting:
         default: As one would write it; None where there is none.
         required: Whether it must be given; a `backup_` row's only where the backup is asked for.
         unit: Of the number; empty where it is none.
+        secret: Whether no one may see it: it can't be written down where settings are shown.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Setting:
     default: str | None = None
     required: bool = False
     unit: str = ""
+    secret: bool = False
 
     @property
     def variable(self) -> str:
@@ -277,6 +282,17 @@ SETTINGS: Final = (
         unit="days",
     ),
     Setting(
+        name="backup_heartbeat_url",
+        meaning=(
+            "Where runs of the backup say that they began, succeeded or failed, if they are for the day that is due: a "
+            "check at healthchecks.io, or at what takes the same. A secret, like S3_ASSETS_HEARTBEAT_URL."
+        ),
+        values="an http or https address without a query, to which `/start` and `/fail` can be added",
+        example="https://hc-ping.com/5c2e9b1a-0f5d-4d5e-9d3c-2a7b8f6e1d40",
+        read=read_web_address,
+        secret=True,
+    ),
+    Setting(
         name="hints_queue",
         meaning=(
             "URL of an SQS queue with the source bucket's notifications: the hours that they name are looked at "
@@ -295,6 +311,7 @@ SETTINGS: Final = (
         values="a token that begins with xoxb-",
         example="xoxb-1234-5678-abcdef",
         read=read_slack_token,
+        secret=True,
     ),
     Setting(
         name="slack_channel",
@@ -327,8 +344,74 @@ SETTINGS: Final = (
         default="240",
         unit="minutes",
     ),
+    Setting(
+        name="log_dir",
+        meaning=(
+            "A local folder for log files, `info_YYYYMMDD.log` and `error_YYYYMMDD.log`, by dates in UTC. Where it is "
+            "not set, none are written. See [logs.md](logs.md)."
+        ),
+        values="the absolute path of a folder",
+        example="/var/log/s3_assets",
+        read=read_directory,
+    ),
+    Setting(
+        name="log_days",
+        meaning="For how many dates log files are kept, today's included. Older ones are removed, and nothing else is.",
+        values="a whole number from 1 to 36500",
+        example="90",
+        read=read_whole_number(1, 36_500),
+        default="30",
+        unit="days",
+    ),
+    Setting(
+        name="log_format",
+        meaning="What a line of a log is, in files and on the console of `s3-assets`: text, or one JSON object.",
+        values="text or json",
+        example="json",
+        read=read_log_format,
+        default="text",
+    ),
+    Setting(
+        name="metrics_file",
+        meaning=(
+            "A file that each tick of a sensor writes anew, with metrics as Prometheus's text, for node_exporter's "
+            "textfile collector. Each code location needs its own. Where it is not set, none is written. See "
+            "[metrics.md](metrics.md)."
+        ),
+        values="an absolute path that ends in .prom",
+        example="/var/lib/node_exporter/textfile/s3_assets.prom",
+        read=read_prom_file,
+    ),
+    Setting(
+        name="metrics_address",
+        meaning=(
+            "Where the process that evaluates sensors serves the same metrics over HTTP, from the first tick on. A "
+            "port alone is one of 127.0.0.1. There is no password: who reaches it, reads the names of events."
+        ),
+        values="a port, or host:port",
+        example="127.0.0.1:9464",
+        read=read_listen_address,
+    ),
+    Setting(
+        name="heartbeat_url",
+        meaning=(
+            "Where each look of `source_sensor` says that it began, succeeded or failed, for a watcher outside: a "
+            "check at healthchecks.io, or at what takes the same. A secret: it is in no message, no log and no "
+            "metadata. See [alerts.md](alerts.md)."
+        ),
+        values="an http or https address without a query, to which `/start` and `/fail` can be added",
+        example="https://hc-ping.com/9d8f5c1e-7a44-4c55-b0ce-6f1f2f6b7a10",
+        read=read_web_address,
+        secret=True,
+    ),
 )
 """Every environment variable, in the order of the docs. What is not here is refused."""
+
+_NOT_OF_A_PIPELINE: Final = ("backup_", "log_", "metrics_")
+"""The backup is none; of log files, metrics files and ports there is one set in a process."""
+
+PIPELINE_SETTINGS: Final = tuple(setting for setting in SETTINGS if not setting.name.startswith(_NOT_OF_A_PIPELINE))
+"""Those that a pipeline of hour files may be told, alerts included."""
 
 BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 """The rows of `SETTINGS`."""

@@ -27,6 +27,9 @@ _TABLES: Final = ("defaults", "events", "groups", "backup", "alerts")
 POLICY_TYPES: Final[dict[str, Any]] = get_type_hints(EventPolicy)
 """The fields of a policy, and what each may be."""
 
+MOST_WHOLE: Final = 10_000
+"""The largest whole number in a policy."""
+
 _GROUP = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _BARE_TOML_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -225,6 +228,8 @@ def _fits(value: object, kind: Any) -> bool:
         return isinstance(value, bool)
     if kind is float:
         return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_WHOLE
     return isinstance(value, str) and value in get_args(kind)
 
 
@@ -234,6 +239,8 @@ def valid_values(kind: Any) -> str:
         return "true or false"
     if kind is float:
         return "a number from 0 to 1"
+    if kind is int:
+        return f"a whole number from 0 to {MOST_WHOLE}"
     return " or ".join(toml(value) for value in get_args(kind))
 
 

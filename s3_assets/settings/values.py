@@ -32,7 +32,13 @@ _WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 _CRON = re.compile(r"[0-9A-Za-z*/,#-]+(?: [0-9A-Za-z*/,#-]+){4}")
 _ZONE = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
 _WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9_.~-]+)*/?")
+_LISTEN_ADDRESS = re.compile(r"(?:(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):)?(?P<port>[0-9]{1,5})")
 _SLACK_TOKEN = re.compile(r"xox[a-z](?:[.-][A-Za-z0-9_-]+)+")
+
+LOOPBACK: Final = "127.0.0.1"
+"""Where is listened, if nobody says where."""
+
+MOST_PORT: Final = 65_535
 
 EARLIEST: Final = date(1970, 1, 1)
 """The first day that a date may be."""
@@ -61,6 +67,17 @@ class Location:
     def holds(self, other: Location) -> bool:
         """Whether every key under `other` is under this one too."""
         return self.bucket == other.bucket and other.prefix.startswith(self.prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """Where to listen."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def shown(value: object) -> str:
@@ -138,6 +155,22 @@ def read_directory(text: str) -> Path:
     return Path(text)
 
 
+def read_prom_file(text: str) -> Path:
+    """An absolute path that ends in `.prom`; whether its folder is there is not asked."""
+    path = read_directory(text)
+    if not text.endswith(".prom") or path.name.startswith("."):
+        _refuse(text, "node_exporter would not read")
+    return path
+
+
+def read_listen_address(text: str) -> ListenAddress:
+    """A host and a port, or a port alone for this machine's own use."""
+    found = _LISTEN_ADDRESS.fullmatch(text)
+    if found is None or not 1 <= int(found["port"]) <= MOST_PORT:
+        _refuse(text)
+    return ListenAddress((found["host"] or LOOPBACK).strip("[]"), int(found["port"]))
+
+
 def read_zone(text: str) -> ZoneInfo:
     """A time zone that this machine knows."""
     if not _ZONE.fullmatch(text):
@@ -158,6 +191,13 @@ def read_cron(text: str) -> str:
 def read_large_commit(text: str) -> str:
     """One of the ways of `LargeCommit`."""
     if text not in get_args(LargeCommit):
+        _refuse(text)
+    return text
+
+
+def read_log_format(text: str) -> str:
+    """One of the two."""
+    if text not in ("text", "json"):
         _refuse(text)
     return text
 
