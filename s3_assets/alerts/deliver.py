@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from s3_assets.alerts.compose import compose
 from s3_assets.alerts.problems import REFUSED, Problem
-from s3_assets.alerts.state import EVERYWHERE, AlertState, Held
+from s3_assets.alerts.state import EVERYWHERE, LONGEST_HOLD_S, AlertState, Held
 from s3_assets.errors import AlertDelayedError, AlertRefusedError
 
 if TYPE_CHECKING:
@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     from s3_assets.alerts.reconcile import Decision
 
 FIRST_HOLD_S: Final = 300
-LONGEST_HOLD_S: Final = 3600
-"""How long nothing is sent to a channel that refused once, and at most. The time doubles with each refusal."""
+"""How long nothing is sent to a channel that refused once. The time doubles with each refusal."""
 
-LONGEST_WAIT_S: Final = 3600
+LONGEST_WAIT_S: Final = LONGEST_HOLD_S
 """The longest wait that is taken from Slack; more would be silence."""
 
 

@@ -32,8 +32,8 @@ _USER = re.compile(r"(?<=://)[^\s/?#@]*(?:/[^\s/?#@]*)?@(?=[^\s/])")
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _NAMED = re.compile(
     r"""
-    (?P<name>[A-Za-z0-9_.-]{0,40}(?:secret|passw(?:or)?d|token|credential|signature|api[_-]?key|access[_-]?key)
-        (?:[_-]?(?:id|key|value|token))*)
+    (?P<name>(?:secret|passw(?:or)?d|token|credential|signature|api[_-]?key|access[_-]?key)
+        (?:[_-]?(?:id|key|value|token)){0,3})  # bounded: else a long run of such words takes its square
     (?P<between>["']?\s*(?:=\s*|:\s*(?=["']|[^\s"'<>&,;)}\]]{6})))
     (?P<value>"[^"]*"|'[^']*'|[^\s"'<>&,;)}\]]+)
     """,

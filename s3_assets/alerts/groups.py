@@ -89,8 +89,10 @@ class Group:
 
     @property
     def subject(self) -> str:
-        """`payments: 3 hours`."""
+        """`payments: 3 hours`; where events themselves are the things, `payments` or `3 events`."""
         count, events = self.kind.count(len(self.problems)), self.events
+        if self.kind.is_event:
+            return events[0] if len(events) == 1 else count
         if len(events) == 1:
             return f"{events[0]}: {count}"
         return f"{count} of {len(events):,} events" if events else count
@@ -98,6 +100,8 @@ class Group:
     def named(self) -> str:
         """The first few of its things: ranges of hours, events with their number, or names."""
         events = self.events
+        if self.kind.is_event:  # one alone is in the subject
+            return _first(events[:RANGES_NAMED], len(events) - RANGES_NAMED, "event") if len(events) > 1 else ""
         if len(events) > 1:
             counts = [
                 (event, sum(problem.event == event for problem in self.problems)) for event in events[:RANGES_NAMED]

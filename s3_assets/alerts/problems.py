@@ -36,6 +36,7 @@ class Kind:
             empty where a kind is a family of its own.
         severity: Of all of its problems.
         repeats: Whether it is said again, at a bounded rate, while nothing changes.
+        is_event: Whether its things are whole events, which are named and not counted within themselves.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Kind:
     family: str = ""
     severity: Severity = Severity.ERROR
     repeats: bool = True
+    is_event: bool = False
 
     def count(self, number: int) -> str:
         """`1 hour`, `1,204 hours`."""
@@ -65,6 +67,13 @@ QUARANTINED: Final = Kind(
     severity=Severity.WARNING,
     repeats=False,
 )
+NO_SOURCES: Final = Kind(
+    "no_sources", "event", "events", "without new sources", "with new sources again", is_event=True
+)
+NOT_MADE: Final = Kind(
+    "not_made", "event", "events", "without new hour files", "with new hour files again", is_event=True
+)
+BACKUP_DAY: Final = Kind("backup_day", "backup day", "backup days", "due and not right", "missing no more")
 RUN: Final = Kind(
     "run", "job", "jobs", "failed in the last run", "no longer failing (a later run succeeded, or a day went by)"
 )

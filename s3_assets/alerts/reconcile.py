@@ -114,6 +114,7 @@ def decide(
         blind: Names of kinds that could not be looked at. Nothing is concluded from their absence.
     """
     at = int(now.timestamp())
+    state = state.not_after(at)
     settled, unsettled = _one_per_thing(problems)
     groups = group(settled.values(), state.open.keys(), route)
     messages: list[Message] = []

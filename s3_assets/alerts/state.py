@@ -33,6 +33,9 @@ MOST_BLIND: Final = 8
 KNOWN: Final = 12
 """Things of an alert that are known one by one. Of a larger group, the least so many digests are a sample."""
 
+LONGEST_HOLD_S: Final = 3600
+"""The longest time, in seconds, for which nothing is sent to a channel that refused or asked to wait."""
+
 EVERYWHERE: Final = "*"
 """Stands for all channels where Slack itself refuses, or asks to wait."""
 
@@ -148,6 +151,15 @@ class AlertState:
     def for_destination(self, destination: str) -> AlertState:
         """This state, or an empty one where alerts went elsewhere until now."""
         return self if self.destination == destination else AlertState(destination)
+
+    def not_after(self, now: int) -> AlertState:
+        """Without moments after `now`, as a clock that was set back leaves them: until then nothing would be said."""
+        return replace(
+            self,
+            open={key: replace(each, last=min(each.last, now)) for key, each in self.open.items()},
+            closed={key: replace(each, last=min(each.last, now)) for key, each in self.closed.items()},
+            held={key: replace(each, until=min(each.until, now + LONGEST_HOLD_S)) for key, each in self.held.items()},
+        )
 
     def seen(self, blind: Iterable[str]) -> AlertState:
         """With the sources that could not be read this time counted, and the others forgotten."""
