@@ -51,7 +51,7 @@ class _Attributes(dg.Model):
 
 
 def _field(setting: Setting) -> Any:
-    """The attribute of a setting. A number may be a text that is a template; `yes` is none, though Python's True is 1."""
+    """The attribute of a setting. A number may be a text that is a template; `true` is none."""
     kind: Any = StrictInt | str if setting.unit else str
     default = f" Default: {setting.default}." if setting.default else ""
     described: dict[str, Any] = {
