@@ -1,7 +1,7 @@
 """Assets: `source_csv`, what producers write, and `hourly_gzip`, one hour file per event and hour."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -30,7 +30,7 @@ from s3_assets.dagster.records import FAILED_TAG
 from s3_assets.dagster.resources import resources_of
 from s3_assets.errors import KeyGrammarError, S3AssetsError, SettingsError
 from s3_assets.hour_file.changes import data_version
-from s3_assets.hour_file.keys import Hour, label_of, parse_label
+from s3_assets.hour_file.keys import Hour, label_of, parse_label, unescape_event
 from s3_assets.settings import Settings, load_alert_settings
 
 HOURS_PER_BACKFILL_RUN = 1000
@@ -196,7 +196,9 @@ def _hours(
         )
     try:
         if in_range:
-            return [hour for hour in _in_range(config, site, settings) if settings.takes(names.group, hour.event)]
+            hours = [hour for hour in _in_range(config, site, settings) if settings.takes(names.group, hour.event)]
+            _refuse_strange_events(context, config, hours, names)
+            return hours
         keys: Iterable[str] = context.partition_keys if in_partitions else config.partition_keys
         hours = sorted({Hour.of_partition_key(key) for key in keys})
     except KeyGrammarError as error:
@@ -210,6 +212,19 @@ def _hours(
                 allow_retries=False,
             )
     return hours
+
+
+def _refuse_strange_events(
+    context: dg.AssetExecutionContext, config: HoursConfig, hours: Collection[Hour], names: Names
+) -> None:
+    """A mistyped event must not look like a job well done. One that is known may have no hour in the range."""
+    known = {*map(unescape_event, context.instance.get_dynamic_partitions(names.events))}
+    if strange := sorted({*config.events} - known - {hour.event for hour in hours}):
+        raise dg.Failure(
+            description=f"There is no event {strange[0]!r} of {names.asset.to_user_string()}: no source objects, no "
+            "hour files in this range, and no partitions. Nothing was done.",
+            allow_retries=False,
+        )
 
 
 def _in_range(config: HoursConfig, site: Pipeline, settings: Settings) -> list[Hour]:

@@ -64,8 +64,11 @@ class Names:
 
     @property
     def events(self) -> str:
-        """Of the dynamic partitions: one key per event."""
-        return self.of_pipeline(f"event{self._suffix}")
+        """Of the dynamic partitions: one key per event.
+
+        With a slash, as no name of a pipeline or a group has one: else two pipelines might share theirs in silence.
+        """
+        return f"{self.pipeline}/event{self._suffix}" if self.pipeline else f"event{self._suffix}"
 
     @property
     def settings(self) -> str:

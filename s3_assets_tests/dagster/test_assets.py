@@ -45,6 +45,19 @@ def test_a_range_runs_many_partitions_each_with_its_own_event(deployment: Deploy
     assert {key: one.metadata["rows"].value for key, one in found.items()} == {SEVEN: 4, EIGHT: 1}
 
 
+def test_a_mistyped_event_in_a_range_is_no_job_well_done(deployment: Deployment, location: Location) -> None:
+    """It is refused by name, and nothing is done; a known one without an hour in the range is none."""
+    _drop_five(deployment, location)
+    range_of = {"first": "2021-09-01-00:00", "last": "2021-09-01-23:00"}
+    result = location.run({"ops": {"hourly_gzip": {"config": {**range_of, "events": [EVENT, "paymnets"]}}}})
+    assert not result.success
+    [failed] = [event for event in result.all_events if event.is_step_failure]
+    assert "no event 'paymnets' of hourly_gzip" in failed.event_specific_data.user_failure_data.description
+    assert materializations(result) == {}
+    quiet = {"first": "2021-09-02-00:00", "last": "2021-09-02-23:00", "events": [EVENT]}
+    assert location.run({"ops": {"hourly_gzip": {"config": quiet}}}).success
+
+
 def test_metadata_tells_what_happened_without_opening_s3(deployment: Deployment, location: Location) -> None:
     """Rows, bytes, sources, late and quarantined ones, the URI, the newest sources, the columns."""
     _drop_five(deployment, location)

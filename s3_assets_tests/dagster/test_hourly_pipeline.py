@@ -83,7 +83,7 @@ def test_two_pipelines_and_an_asset_of_ones_own_work_side_by_side(
         versions = {name: latest_tags(instance, key, [DATA_VERSION_TAG]) for name, key in keys.items()}
         assert [list(found) for found in versions.values()] == [[SEVEN], [SEVEN]]
         assert versions["orders"] != versions["clicks"]
-        assert {name: list(instance.get_dynamic_partitions(f"{name}_event")) for name in buckets} == {
+        assert {name: list(instance.get_dynamic_partitions(f"{name}/event")) for name in buckets} == {
             "orders": ["placed"],
             "clicks": ["placed"],
         }
@@ -163,7 +163,7 @@ def test_groups_and_the_grid_are_a_pipelines_own(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text('[groups]\nrefunds = ["refund*"]\n')
     pipeline = HourlyPipeline("orders", {**GOOD, "config": str(tmp_path / "a.toml"), "start_date": "2024-06-01"})
     names = every_name(pipeline.definitions())
-    assert {"orders/hourly_gzip_refunds", "orders_source_sensor_refunds", "partitions orders_event_refunds"} <= names
+    assert {"orders/hourly_gzip_refunds", "orders_source_sensor_refunds", "partitions orders/event_refunds"} <= names
     hours = pipeline.partitions().get_partitions_def_for_dimension("hour")
     assert hours.get_first_partition_key() == "2024-06-01-00:00"
 
