@@ -356,6 +356,7 @@ def _options(*, rebuild: bool, accept_vanished: bool, accept_lost_rows: bool) ->
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: errors of this package become one line and an exit code, not a trace; log files get the trace."""
     words = shlex.join(sys.argv[1:] if arguments is None else arguments)
+    words = words.encode(errors="backslashreplace").decode()  # a word that is not UTF-8 would spoil the log's line
     try:
         cli.main(arguments, prog_name="s3-assets", standalone_mode=True)
     except SystemExit as end:
