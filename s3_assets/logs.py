@@ -57,7 +57,7 @@ class Lines:
         """With time, process, and whose run, step or tick it is; in text, only errors say their place in the code."""
         facts = self._facts(record)
         if self._json:
-            return json.dumps(facts, ensure_ascii=False)
+            return _visible_json(json.dumps(facts, ensure_ascii=False))
         words = [f"{name}={facts[name]}" for name in ("pid", "run", "job", "step", "tick", "event") if name in facts]
         return self._text(facts, [facts["time"], facts["level"], facts["logger"], *words], record)
 
@@ -141,13 +141,20 @@ class LogFiles(logging.Handler):
             return
         if day != self._day:
             self._day = day
-            self._prune(folder, day - timedelta(days=self._settings.log_days - 1))
+            self._prune(folder, day, self._settings.log_days)
 
-    def _prune(self, folder: Path, first: date) -> None:
-        """Remove the log files of dates before `first`; another process may be doing the same."""
+    def _prune(self, folder: Path, today: date, days: int) -> None:
+        """Remove log files that are older than `days` and not of the newest dates that there are, as many.
+
+        So a clock that is weeks ahead takes no more than one date along. Another process may be doing the same.
+        """
+        first = f"{today - timedelta(days=days - 1):%Y%m%d}"
         try:
-            for path in _log_files_before(folder, first):
-                path.unlink(missing_ok=True)
+            found = dict(_log_files(folder))
+            newest = sorted(set(found.values()))[-days:]
+            for path, date_ in found.items():
+                if date_ < first and date_ not in newest:
+                    path.unlink(missing_ok=True)
         except OSError as error:
             self._tell(f"{error.filename or folder}: {error.strerror or error}; old log files stay")
 
@@ -214,12 +221,20 @@ def _append(path: Path, line: bytes) -> None:
         os.close(descriptor)
 
 
-def _log_files_before(folder: Path, first: date) -> Iterator[Path]:
+def _log_files(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Each with the date in its name, as its digits."""
     with os.scandir(folder) as entries:
         for entry in entries:
             name = _NAME.fullmatch(entry.name)
-            if name and entry.is_file(follow_symlinks=False) and (name[1] < f"{first:%Y%m%d}") and _is_date(name[1]):
-                yield Path(entry.path)
+            if name and entry.is_file(follow_symlinks=False) and _is_date(name[1]):
+                yield Path(entry.path), name[1]
+
+
+def _visible_json(line: str) -> str:
+    """The same JSON, with what can't be seen, or turns the direction of writing, as escapes; letters stay."""
+    if line.isprintable():
+        return line
+    return "".join(char if visible(char) == char else json.dumps(char)[1:-1] for char in line)
 
 
 def _is_date(digits: str) -> bool:

@@ -114,6 +114,16 @@ def test_json_is_one_object_a_line_with_the_same_facts() -> None:
     }
 
 
+@pytest.mark.parametrize("char", ["\x9b", "\x7f", "\u202e", "\u2028", "\U000e0001"])
+def test_json_steers_no_terminal(char: str) -> None:
+    """C1 and what turns the direction of writing are escapes, and read as what they are; letters stay as they are."""
+    for make in (Lines(JSON, {}).console_line, Lines(JSON, {}).file_line):
+        line = make(record(f"한 {char}31m"))
+        assert line.isprintable()
+        assert "한 \\u" in line
+        assert json.loads(line)["message"] == f"한 {char}31m"
+
+
 @pytest.mark.parametrize("settings", [TEXT, JSON])
 def test_no_secret_is_in_a_line(settings: LogSettings) -> None:
     """What looks like one, and what the environment says is one; in a message, in its arguments and in a trace."""
@@ -218,6 +228,22 @@ def test_only_log_files_of_old_dates_go(tmp_path: Path, monkeypatch: pytest.Monk
     assert there - {path.name for path in tmp_path.iterdir()} == {"info_20261120.log"}
 
 
+def test_a_clock_that_is_ahead_does_not_take_all_files_along(tmp_path: Path) -> None:
+    """Of the dates that there are as many stay as are kept: one of them goes for the wrong one."""
+    for day in range(20, 23):
+        for kind in ("info", "error"):
+            (tmp_path / f"{kind}_202611{day}.log").write_text("x\n")
+    files = files_of(tmp_path, log_days=3)
+    files.handle(record(when=datetime(2027, 1, 5, tzinfo=UTC)))
+    assert sorted(path.name for path in tmp_path.glob("info_*")) == [
+        "info_20261121.log",
+        "info_20261122.log",
+        "info_20270105.log",
+    ]
+    files.handle(record())  # and when it is right again
+    assert {path.name[-12:-4] for path in tmp_path.iterdir()} == {"20261121", "20261122", "20270105"}
+
+
 WRITER = """
 import logging, sys
 from s3_assets.logs import set_up
@@ -281,7 +307,7 @@ def test_old_files_that_can_not_be_removed_stop_no_line(tmp_path: Path, capsys, 
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "unlink", refused)
-    for handler in (files_of(tmp_path), files_of(tmp_path)):
+    for handler in (files_of(tmp_path, log_days=1), files_of(tmp_path, log_days=1)):
         handler.handle(record())
     assert messages(tmp_path / "info_20261122.log") == ["seen", "seen"]
     [line] = capsys.readouterr().err.splitlines()

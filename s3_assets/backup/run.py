@@ -68,6 +68,7 @@ class DayResult:
         carried: Files that the backup holds and the folder does not any more.
         problems: What could not be backed up. With any, no manifest was written.
         manifest: The one that stands now; None where there is none, and in a dry run.
+        manifest_etag: Its own; empty where there is none.
         written: Whether it was written now.
         groups: What there is of each group, in the manifest.
         listing: Digest of the local files as they were listed.
@@ -86,6 +87,7 @@ class DayResult:
     carried: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     manifest: Manifest | None = None
+    manifest_etag: str = ""
     written: bool = False
     groups: dict[str, GroupCount] = field(default_factory=dict)
     listing: str = ""
@@ -204,16 +206,16 @@ def _commit(
         if result.problems:
             return
         if merged.manifest == before:
-            result.manifest = before
+            result.manifest, result.manifest_etag = before, etag or ""
             return
         data = merged.manifest.encode()
         try:
-            site.bucket.put(key, data, if_match=etag, if_absent=etag is None, content_type="application/json")
+            stored = site.bucket.put(key, data, if_match=etag, if_absent=etag is None, content_type="application/json")
         except (PreconditionFailedError, WriteConflictError):
             _log.info("the manifest of %s was written by another run meanwhile: looking again", day)
             standing = site.manifest(day)
             copies = site.bucket.copies(site.day_prefix(day))
             continue
-        result.manifest, result.written = merged.manifest, True
+        result.manifest, result.manifest_etag, result.written = merged.manifest, stored.etag, True
         return
     raise ContendedError(f"the manifest of {day} kept changing: {COMMIT_TRIES} tries", hint=CONTENDED_HINT)

@@ -97,10 +97,14 @@ class BackupSite:
             raise NoBackupError(day.isoformat(), self.uri(self.manifest_key(day)))
         return found[0]
 
-    def backed_up_days(self) -> set[date]:
-        """The days that have a manifest."""
-        names = self.bucket.copies(f"{self.prefix}{MANIFESTS}")
-        return {date.fromisoformat(match[1]) for name in names if (match := _MANIFEST_NAME.fullmatch(name))}
+    def backed_up_days(self) -> dict[date, str]:
+        """The days that have a manifest, each with its ETag as it is listed."""
+        listed = self.bucket.copies(f"{self.prefix}{MANIFESTS}")
+        return {
+            date.fromisoformat(match[1]): copy.etag
+            for name, copy in listed.items()
+            if (match := _MANIFEST_NAME.fullmatch(name))
+        }
 
 
 def open_backup(

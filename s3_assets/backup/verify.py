@@ -6,12 +6,12 @@ Nothing is written. `verify` reads one day back; `audit` compares the folder wit
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from s3_assets.backup.plan import LocalFile, late_files, listing_digest
 from s3_assets.backup.threads import each
 from s3_assets.backup.walk import Problem
-from s3_assets.errors import DamagedCopyError, DamagedManifestError, NotFoundError
+from s3_assets.errors import DamagedCopyError, DamagedManifestError, NoBackupError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from s3_assets.backup.manifest import Entry, Manifest
     from s3_assets.backup.plan import Copy
     from s3_assets.backup.site import BackupSite
+    from s3_assets.backup.walk import Walk
 
 
 @dataclass
@@ -113,7 +114,7 @@ class Audit:
     Attributes:
         backed_up: Days with a manifest.
         late: Local files, by day, that the manifest of their day does not hold as they are.
-        damaged: Days whose manifest can't be read, and why.
+        damaged: Days whose manifest can't be read, and why; also those of which the folder has no file any more.
         problems: What can't be backed up at all.
         files: How many local files each day has.
     """
@@ -130,28 +131,42 @@ class Audit:
         return self.backed_up - set(self.late) - set(self.damaged)
 
 
-def audit(site: BackupSite, known: Mapping[date, str] | None = None) -> Audit:
+class Known(NamedTuple):
+    """How a day was when it was right: its files' `listing_digest`, and its manifest's ETag."""
+
+    listing: str
+    manifest_etag: str
+
+
+def audit(site: BackupSite, known: Mapping[date, Known] | None = None) -> Audit:
     """Compare the folder with all manifests, by sizes and times: one listing, and a GET for each day that differs.
 
     Args:
         site: Which backup.
-        known: For days that were right when their files had this `listing_digest`: they are not looked at again.
+        known: Of days that were right: where manifest and files are still the same, they are not looked at again.
 
     Raises:
         BackupFolderError: The folder can't be read.
     """
     found = site.walk()
     counts = {day: len(files) for day, files in found.days.items()}
-    result = Audit(site.backed_up_days(), problems=found.problems, files=counts)
-    for day in sorted(set(found.days) & result.backed_up):
-        files = found.days[day].values()
-        if known is not None and known.get(day) == listing_digest(files):
-            continue
-        try:
-            late = late_files(site.manifest_of(day), files)
-        except DamagedManifestError as error:
-            result.damaged[day] = str(error)
-            continue
-        if late:
+    manifests = site.backed_up_days()
+    result = Audit(set(manifests), problems=found.problems, files=counts)
+    days = [day for day in sorted(manifests) if not _is_known(day, manifests[day], found, known or {})]
+    for day, outcome in each(site.manifest_of, days, site.threads):
+        if isinstance(outcome, DamagedManifestError):
+            result.damaged[day] = str(outcome)
+        elif isinstance(outcome, NoBackupError):
+            result.backed_up.discard(day)  # it went since it was listed
+        elif isinstance(outcome, Exception):
+            raise outcome
+        elif late := late_files(outcome, found.days.get(day, {}).values()):
             result.late[day] = late
     return result
+
+
+def _is_known(day: date, etag: str, found: Walk, known: Mapping[date, Known]) -> bool:
+    """Whether the day is as it was when it was right. Files that went from the folder make none late."""
+    if day not in known or known[day].manifest_etag != etag:
+        return False
+    return day not in found.days or known[day].listing == listing_digest(found.days[day].values())

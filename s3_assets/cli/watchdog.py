@@ -139,12 +139,12 @@ def watch(options: WatchOptions) -> int:
     if not home:
         raise SettingsError(["DAGSTER_HOME: not set; it is the folder of the instance to watch, as /srv/dagster"])
     settings = load_alert_settings(os.environ)
-    path = options.state or default_path(os.environ, home)
+    path, memory = options.state, Memory()
     troubles: list[str] = []
     try:
+        path = path or default_path(os.environ, home)
         memory = read_memory(path)
     except OSError as error:
-        memory = Memory()
         troubles.append(f"the memory can't be read, so what was said may be said again: {error}")
     now = datetime.now(UTC)
     seen = _look(options, home, memory, now)
@@ -153,7 +153,7 @@ def watch(options: WatchOptions) -> int:
     done = _tell(decision, sender, settings, now, troubles)
     if done is None:
         seen.hangs = True
-    elif not options.dry_run:
+    elif path is not None and not options.dry_run:
         try:
             write_memory(path, Memory(done.state, seen.memory.process, seen.memory.since))
         except OSError as error:
@@ -219,13 +219,14 @@ def _picture(options: WatchOptions, home: str, now: datetime) -> Picture:
     """All that is read, in the thread that may hang."""
     import dagster as dg
 
-    from s3_assets.watchdog.look import check_home, look, what_ticks
+    from s3_assets.watchdog.home import check_home
+    from s3_assets.watchdog.look import look, what_ticks
 
     expected, calendar = what_ticks(os.environ, options.also)
     if unknown := options.without - set(names := check_names(expected, has_backup=calendar is not None)):
         message = f"--without {min(unknown)}: the checks are {', '.join(names)}"
         raise click.UsageError(message)
-    check_home(home)
+    check_home(home, os.environ)
     with dg.DagsterInstance.get() as instance:
         return look(instance, expected, calendar, options.limits, now, location=options.location)
 

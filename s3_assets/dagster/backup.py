@@ -23,7 +23,7 @@ from s3_assets.backup.days import day_for_tick, due_days
 from s3_assets.backup.run import DayResult, back_up
 from s3_assets.backup.send import FileDone
 from s3_assets.backup.site import BackupSite, open_backup
-from s3_assets.backup.verify import Audit, audit
+from s3_assets.backup.verify import Audit, Known, audit
 from s3_assets.backup.walk import Problem
 from s3_assets.dagster.internals import (
     DATA_VERSION_TAG,
@@ -293,10 +293,10 @@ def _run_request(day: date) -> dg.RunRequest:
     return dg.RunRequest(run_key=day.isoformat(), partition_key=day.isoformat())
 
 
-def _recorded(instance: dg.DagsterInstance) -> dict[date, str]:
-    """The days that were materialized, and the listing that each had then."""
+def _recorded(instance: dg.DagsterInstance) -> dict[date, Known]:
+    """The days that were materialized, and how each was then."""
     tags = latest_tags(instance, DAILY_BACKUP, [DATA_VERSION_TAG])
-    return {date.fromisoformat(day): told[DATA_VERSION_TAG].partition(".")[0] for day, told in tags.items()}
+    return {date.fromisoformat(day): _known(told[DATA_VERSION_TAG]) for day, told in tags.items()}
 
 
 def _due(calendar: BackupCalendar, tick: datetime, right: Iterable[date]) -> list[date]:
@@ -415,8 +415,13 @@ def _metadata(result: DayResult) -> dict[str, Any]:
 
 
 def _data_version(result: DayResult) -> str:
-    """The local listing and the manifest: the sensor compares the first part."""
-    return f"{result.listing}.{'' if result.manifest is None else result.manifest.digest}"
+    """The local listing, the manifest, and its ETag: the sensor compares the first and the last."""
+    return f"{result.listing}.{'' if result.manifest is None else result.manifest.digest}.{result.manifest_etag}"
+
+
+def _known(version: str) -> Known:
+    listing, _, rest = version.partition(".")
+    return Known(listing, rest.partition(".")[2])
 
 
 def _failure(result: DayResult) -> dg.Failure:

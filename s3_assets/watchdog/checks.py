@@ -86,8 +86,8 @@ class Look:
 
 
 def check_names(expected: Iterable[Expected], *, has_backup: bool) -> list[str]:
-    """The names of all checks, in order."""
-    return ["storage", "daemons", *(one.name for one in expected), "queue", "runs", *(["backup"] if has_backup else [])]
+    """The names of the checks that can be left out, in order: all but that of the storage, which all others need."""
+    return ["daemons", *(one.name for one in expected), "queue", "runs", *(["backup"] if has_backup else [])]
 
 
 def unreadable(error: str, words: str, todo: str) -> Check:

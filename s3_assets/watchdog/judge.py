@@ -71,9 +71,13 @@ def _daemons(picture: Picture, look: Look) -> Check:
         )
         for daemon in dead
     )
-    names = ", ".join(daemon.name for daemon in dead)
-    words = (
-        f"{len(dead)} of {len(picture.daemons)} have had no heartbeat for {in_seconds(look.limits.tolerance)}: {names}"
+    never = [daemon for daemon in dead if daemon.beat is None]
+    silent = [daemon for daemon in dead if daemon.beat is not None]
+    how = {"never had a heartbeat": never, f"have had no heartbeat for {in_seconds(look.limits.tolerance)}": silent}
+    words = "; ".join(
+        f"{len(some)} of {len(picture.daemons)} {what}: {', '.join(daemon.name for daemon in some)}"
+        for what, some in how.items()
+        if some
     )
     return Check("daemons", State.DOWN, words, _START_DAEMON, problems)
 

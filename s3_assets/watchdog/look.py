@@ -5,9 +5,7 @@ What must tick follows from the settings; the names are those that the definitio
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
@@ -15,7 +13,6 @@ import dagster as dg
 from s3_assets.backup.days import day_for_tick
 from s3_assets.dagster.internals import automations, daemon_beats, last_cron_tick, latest_event_ids, location_of_run
 from s3_assets.dagster.names import Names
-from s3_assets.errors import S3AssetsError
 from s3_assets.settings import backup_calendar, group_names
 from s3_assets.watchdog.picture import (
     SCHEDULER_DAEMON,
@@ -69,25 +66,6 @@ def what_ticks(environ: Mapping[str, str], also: Iterable[str] = ()) -> tuple[li
         *expected,
         *(Expected(name, starts_on=False) for name in dict.fromkeys(also) if name not in known),
     ], calendar
-
-
-class NoInstanceError(S3AssetsError):
-    """What DAGSTER_HOME names is no Dagster instance."""
-
-
-def check_home(home: str) -> None:
-    """Refuse a folder that is no DAGSTER_HOME: to open it would make a new, empty storage in it.
-
-    Raises:
-        NoInstanceError: It is none.
-    """
-    folder = Path(home)
-    if not folder.is_dir():
-        raise NoInstanceError("DAGSTER_HOME is no folder that this user can see")
-    if not os.access(folder, os.R_OK | os.X_OK):
-        raise NoInstanceError("DAGSTER_HOME may not be read by this user")
-    if not (folder / "dagster.yaml").exists() and not (folder / "history").exists():
-        raise NoInstanceError("DAGSTER_HOME holds neither a dagster.yaml nor the history of an instance")
 
 
 def look(

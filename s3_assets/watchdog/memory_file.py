@@ -27,9 +27,15 @@ def default_path(environ: Mapping[str, str], home: str) -> Path:
     Args:
         environ: The environment.
         home: DAGSTER_HOME; each has a memory of its own.
+
+    Raises:
+        OSError: This user has no home folder.
     """
     given = environ.get("XDG_STATE_HOME") or ""
-    state = Path(given) if given.startswith("/") else Path.home() / ".local" / "state"  # XDG: a relative one is ignored
+    try:
+        state = Path(given) if given.startswith("/") else Path.home() / ".local" / "state"  # XDG: no relative one
+    except RuntimeError:  # neither HOME nor an entry of the user who runs this
+        raise OSError("this user has no home folder; name the file by --state, or set HOME") from None
     return state / "s3_assets" / f"watchdog-{digest(_real(home))}.json"
 
 

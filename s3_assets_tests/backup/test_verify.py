@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
 from s3_assets.backup.plan import listing_digest
-from s3_assets.backup.verify import audit, verify
+from s3_assets.backup.verify import Known, audit, verify
 from s3_assets.errors import NoBackupError
 from s3_assets_tests.backup.conftest import DAY, SEOUL, Backup
+
+if TYPE_CHECKING:
+    from s3_assets.backup.site import BackupSite
 
 
 @pytest.fixture
@@ -71,6 +75,12 @@ def test_a_day_without_a_manifest_is_an_error(done: Backup):
         verify(done.site(), date(2026, 11, 19))
 
 
+def known_to(site: BackupSite) -> dict[date, Known]:
+    """Had all days with a manifest been right just now."""
+    days, etags = site.walk().days, site.backed_up_days()
+    return {day: Known(listing_digest(days[day].values()), etag) for day, etag in etags.items()}
+
+
 def test_an_audit_finds_the_days_that_have_late_files(done: Backup):
     """One listing, and one GET for each day that is not known to be right."""
     week_ago = DAY - timedelta(days=7)
@@ -79,7 +89,7 @@ def test_an_audit_finds_the_days_that_have_late_files(done: Backup):
     done.run(week_ago)
     done.folder.put("today.json", when=datetime(2026, 11, 22, 12, tzinfo=SEOUL))
     site = done.site()
-    known = {day: listing_digest(files.values()) for day, files in site.walk().days.items()}
+    known = known_to(site)
     done.requests.take()
     found = audit(site, known)
     assert (found.right, found.late, found.damaged, found.problems) == ({DAY, week_ago}, {}, {}, [])
@@ -104,3 +114,26 @@ def test_an_audit_names_damaged_manifests(done: Backup):
     found = audit(done.site())
     assert list(found.damaged) == [DAY]
     assert found.right == set()
+
+
+def test_an_audit_reads_a_manifest_that_was_replaced_whatever_its_files_are(done: Backup):
+    """Cut short under files that are as they were, and under none; one that another run wrote is read, and is right."""
+    week_ago = DAY - timedelta(days=7)
+    done.folder.put("old.json", when=datetime(week_ago.year, week_ago.month, week_ago.day, 12, tzinfo=SEOUL))
+    done.run(week_ago)
+    site = done.site()
+    known = known_to(site)
+    (done.folder.path / "old.json").unlink()
+    done.requests.take()
+    assert audit(site, known).right == {DAY, week_ago}
+    assert done.requests.take() == {"ListObjectsV2": 1}
+    for day in (DAY, week_ago):
+        key = f"backup/.s3_assets-manifests/{day}.json"
+        data = done.client.get_object(Bucket=done.bucket, Key=key)["Body"].read()
+        done.client.put_object(Bucket=done.bucket, Key=key, Body=data[:-40])
+    found = audit(site, known)
+    assert found.damaged.keys() == {DAY, week_ago}
+    assert found.right == set()
+    assert done.requests.take() == {"ListObjectsV2": 1, "GetObject": 2}
+    done.client.put_object(Bucket=done.bucket, Key=key, Body=data + b" ")
+    assert audit(site, known).right == {week_ago}

@@ -251,9 +251,157 @@ def test_a_job_whose_last_run_failed_is_a_problem_until_one_succeeds(memory):
 def test_partitions_of_a_job_are_problems_of_their_own(memory):
     """Another day's success mends nothing."""
     run_nightly(memory, fails=True, dagster__partition="2024-06-01")
+    run_nightly(memory, fails=True)
     run_nightly(memory, fails=False, dagster__partition="2024-06-02")
-    [problem] = run_problems({"nightly"}, None, [Names()])(memory, datetime.now(UTC))
-    assert problem.thing == "nightly 2024-06-01"
+    problems = run_problems({"nightly"}, None, [Names()])(memory, datetime.now(UTC))
+    assert sorted(problem.thing for problem in problems) == ["nightly", "nightly 2024-06-01"]
+
+
+@dg.asset(partitions_def=dg.StaticPartitionsDefinition(["mon", "tue"]), config_schema={"fails": bool})
+def daily(context) -> None:
+    """By the job of its own, or by Dagster's."""
+    if context.op_execution_context.op_config["fails"]:
+        raise FlakyError("the disk is full")
+
+
+@dg.asset(partitions_def=dg.StaticPartitionsDefinition(["mon", "tue"]), config_schema={"fails": bool})
+def weekly(context) -> None:
+    """Beside it, with the same partitions."""
+    if context.op_execution_context.op_config["fails"]:
+        raise FlakyError("no paper")
+
+
+@dg.asset(partitions_def=dg.StaticPartitionsDefinition(["mon", "tue"]), config_schema={"fails": bool})
+def halfway(context) -> None:
+    """Fails when all of it is made."""
+    context.log_event(dg.AssetMaterialization("halfway", partition=context.partition_key))
+    if context.op_execution_context.op_config["fails"]:
+        raise FlakyError("no answer")
+
+
+@dg.asset_check(asset=daily)
+def checked() -> dg.AssetCheckResult:
+    """Of no matter here."""
+    return dg.AssetCheckResult(passed=True)
+
+
+BOTH = dg.Definitions(
+    assets=[daily, weekly, halfway],
+    asset_checks=[checked],
+    jobs=[dg.define_asset_job("daily_job", [daily]), dg.define_asset_job("both_job", [daily, weekly])],
+    executor=dg.in_process_executor,
+)
+ASSET_JOBS = {"daily_job", "both_job", "__ASSET_JOB"}
+
+
+def run_assets(
+    instance: dg.DagsterInstance, job: str, *assets: str, fails: tuple[str, ...] = (), partition: str | None = "mon"
+) -> None:
+    """A job of assets, or, from the assets' page, Dagster's own for some of them."""
+    found = BOTH.resolve_implicit_global_asset_job_def() if job == "__ASSET_JOB" else BOTH.resolve_job_def(job)
+    ops = {asset: {"config": {"fails": asset in fails}} for asset in assets}
+    found.execute_in_process(
+        instance=instance,
+        run_config={"ops": ops},
+        partition_key=partition,
+        asset_selection=[dg.AssetKey(asset) for asset in assets] if job == "__ASSET_JOB" else None,
+        raise_on_error=False,
+    )
+
+
+def asset_runs(instance: dg.DagsterInstance) -> list[str]:
+    """The things that are problems."""
+    return sorted(problem.thing for problem in run_problems(ASSET_JOBS, None, [Names()])(instance, datetime.now(UTC)))
+
+
+def test_a_failed_run_of_an_asset_is_over_when_the_partition_was_made_by_whichever_job(memory):
+    """As an alert advises: from the asset's page. Another partition, or another asset with the same, mends nothing."""
+    run_assets(memory, "daily_job", "daily", fails=("daily",))
+    assert asset_runs(memory) == ["daily_job mon"]
+    run_assets(memory, "__ASSET_JOB", "daily", partition="tue")
+    run_assets(memory, "__ASSET_JOB", "weekly")
+    assert asset_runs(memory) == ["daily_job mon"]
+    run_assets(memory, "__ASSET_JOB", "daily")
+    assert asset_runs(memory) == []
+    run_assets(memory, "daily_job", "daily", fails=("daily",))
+    assert asset_runs(memory) == ["daily_job mon"]  # what was made before it failed mends nothing
+
+
+def test_a_failed_run_from_an_assets_page_is_told_by_its_asset(memory):
+    """Not by Dagster's name for the job of all assets: a success of another asset is none of this one."""
+    run_assets(memory, "__ASSET_JOB", "daily", fails=("daily",))
+    assert asset_runs(memory) == ["daily mon"]
+    run_assets(memory, "__ASSET_JOB", "weekly")
+    assert asset_runs(memory) == ["daily mon"]
+    run_assets(memory, "__ASSET_JOB", "daily", "weekly", fails=("weekly",))
+    assert asset_runs(memory) == ["daily, weekly mon"]  # daily was made by it
+    run_assets(memory, "daily_job", "daily")
+    assert asset_runs(memory) == ["daily, weekly mon"]
+    run_assets(memory, "__ASSET_JOB", "weekly")
+    assert asset_runs(memory) == []
+
+
+def test_of_a_job_with_several_assets_only_what_failed_has_to_be_made_again(memory):
+    """What it made before it failed stands, and is not enough."""
+    run_assets(memory, "both_job", "daily", "weekly", fails=("weekly",))
+    assert asset_runs(memory) == ["both_job mon"]
+    run_assets(memory, "daily_job", "daily")
+    assert asset_runs(memory) == ["both_job mon"]
+    run_assets(memory, "__ASSET_JOB", "weekly")
+    assert asset_runs(memory) == []
+
+
+def test_one_partition_does_not_end_what_was_for_others(memory):
+    """A run over a range, or over what its config says, has no partition of its own."""
+    run_assets(memory, "daily_job", "daily", fails=("daily",), partition=None)
+    run_assets(memory, "__ASSET_JOB", "daily")
+    run_assets(memory, "daily_job", "daily")
+    assert asset_runs(memory) == ["daily_job"]
+
+
+def test_what_a_run_made_before_it_failed_does_not_end_it(memory):
+    """A check after it may have failed, or the last of its steps."""
+    run_assets(memory, "__ASSET_JOB", "halfway", fails=("halfway",))
+    assert asset_runs(memory) == ["halfway mon"]
+    run_assets(memory, "__ASSET_JOB", "halfway")
+    assert asset_runs(memory) == []
+
+
+DAILY, CHECKED = dg.AssetKey("daily"), dg.AssetCheckKey(dg.AssetKey("daily"), "checked")
+
+
+@pytest.mark.parametrize(
+    "assets, checks, name, is_over",
+    [
+        ([], [CHECKED], "daily:checked", True),
+        ([DAILY], None, "daily:checked", True),
+        ([DAILY], [], "daily:checked", False),
+        ([], [dg.AssetCheckKey(DAILY, "other")], "daily:checked", False),
+    ],
+)
+def test_a_failed_run_of_a_check_is_over_when_one_with_it_succeeded(memory, assets, checks, name, is_over):
+    """A run that says nothing of checks has all of its assets."""
+    add_run(memory, "FAILURE", [], [CHECKED])
+    assert asset_runs(memory) == [name]
+    add_run(memory, "SUCCESS", assets, checks)
+    assert asset_runs(memory) == ([] if is_over else [name])
+
+
+def test_a_run_of_many_assets_is_named_by_the_first(memory):
+    """A message holds no list of hundreds."""
+    add_run(memory, "FAILURE", [dg.AssetKey(f"a{number}") for number in range(9)], None)
+    assert asset_runs(memory) == ["a0, a1, a2 and 6 more"]
+
+
+def add_run(instance: dg.DagsterInstance, ends: str, assets: list, checks: list | None) -> None:
+    """One of Dagster's own job, as a page launches it, that ended so."""
+    run = dg.DagsterRun(
+        "__ASSET_JOB",
+        asset_selection=frozenset(assets),
+        asset_check_selection=None if checks is None else frozenset(checks),
+    )
+    instance.add_run(run)
+    instance.report_dagster_event(dg.DagsterEvent(f"PIPELINE_{ends}", run.job_name), run_id=run.run_id)
 
 
 @pytest.mark.parametrize(

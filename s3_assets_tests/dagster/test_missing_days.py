@@ -11,6 +11,7 @@ import pytest
 
 from s3_assets import heartbeat
 from s3_assets.backup import site
+from s3_assets.backup.bucket import BackupBucket
 from s3_assets.backup.verify import Audit, audit
 from s3_assets.dagster import backup as backup_module
 from s3_assets.dagster.backup import DAILY_BACKUP, LATE_BACKUP_SENSOR, MAX_RUNTIME_S
@@ -114,6 +115,36 @@ def test_a_day_with_late_files_is_missing_only_where_another_run_did_not_help(da
 def backup_outside_of_dagster(backup: Backup) -> None:
     """As `s3-assets backup run` does it."""
     assert backup.run(DAYS[1]).right
+
+
+def test_a_day_whose_manifest_was_damaged_is_missing_until_it_is_made_anew(daily, backup, go_to) -> None:
+    """The folder is as it was, so nothing but the manifest's ETag tells; a right one costs no request."""
+    for day in DAYS:
+        assert daily.run(day.isoformat()).success
+    go_to(timedelta(minutes=90))
+    assert look(daily) == []
+    key = f"backup/.s3_assets-manifests/{SECOND}.json"
+    data = backup.client.get_object(Bucket=backup.bucket, Key=key)["Body"].read()
+    backup.client.put_object(Bucket=backup.bucket, Key=key, Body=data[:-9])
+    [words] = look(daily)
+    assert words.startswith(f"{SECOND} manifest")
+    assert "is damaged: no JSON" in words
+    backup.client.delete_object(Bucket=backup.bucket, Key=key)
+    assert look(daily) == [f"{SECOND} {NEVER}"]
+    assert daily.run(SECOND).success
+    assert look(daily) == []
+
+
+def test_the_sensor_reads_no_manifest_of_a_day_that_is_as_it_was_recorded(daily, backup, monkeypatch) -> None:
+    """What a run records is what the bucket lists: of a manifest that it wrote, and of one that stood."""
+    reads: list[str] = []
+    read = BackupBucket.read
+    monkeypatch.setattr(BackupBucket, "read", lambda self, key: reads.append(key) or read(self, key))
+    for _ in range(2):
+        assert daily.run(SECOND).success
+        reads.clear()
+        look(daily)
+        assert reads == []
 
 
 def test_a_day_that_a_run_from_the_assets_page_is_at_is_not_missing(daily, backup, go_to) -> None:

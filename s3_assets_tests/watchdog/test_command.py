@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import sqlite3
 import subprocess
 import sys
@@ -181,7 +182,8 @@ def test_a_check_can_be_left_out_and_one_that_is_not_there_is_refused(watchdog: 
     assert "source_sensor" not in watchdog.look("--without", "source_sensor", code=0).stdout
     watchdog.look(code=1)
     assert len(watchdog.slack.posted) == 1  # it is neither over nor new
-    assert "the checks are storage, daemons, source_sensor" in watchdog.look("--without", "sauce", code=2).stderr
+    assert "the checks are daemons, source_sensor" in watchdog.look("--without", "sauce", code=2).stderr
+    assert "--without storage: the checks are daemons" in watchdog.look("--without", "storage", code=2).stderr
 
 
 def test_more_sensors_can_be_watched(watchdog: Watchdog) -> None:
@@ -231,6 +233,40 @@ def test_a_storage_that_can_not_be_read_is_told_and_nothing_else_is_concluded(
         "sensor or schedule ticking again",
         "Dagster storage read again",
     }
+
+
+def test_a_storage_that_is_gone_from_its_home_is_down_and_none_is_made_in_its_place(watchdog: Watchdog) -> None:
+    """dagster.yaml is there, its disk is not: an empty storage would say that nothing was ever switched on."""
+    for name in ("history", "schedules"):
+        (watchdog.home.folder / name).rename(watchdog.home.folder / f"{name} elsewhere")
+    before = sorted(path.name for path in watchdog.home.folder.rglob("*"))
+    found = watchdog.look(code=1)
+    assert "DOWN  storage" in found.stdout
+    assert "is not there: no history/runs.db, history/runs/index.db, schedules/schedules.db" in found.stdout
+    assert "source_sensor" not in found.stdout
+    assert sorted(path.name for path in watchdog.home.folder.rglob("*")) == before
+
+
+def test_a_user_without_a_home_folder_has_no_memory_and_is_told_so(
+    watchdog: Watchdog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number that no user has, without HOME: too loud rather than silent, and no trace."""
+    for name in ("HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def nobody(_uid: int) -> None:
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    watchdog.home.well()
+    watchdog.home.beat(600)
+    for number in (1, 2):
+        found = CliRunner().invoke(cli, ["watchdog"])
+        assert found.exit_code == 1
+        assert isinstance(found.exception, SystemExit)
+        assert "this user has no home folder; name the file by --state" in found.stderr
+        assert "DOWN  daemons" in found.stdout
+        assert len(watchdog.slack.posted) == number
 
 
 def test_a_storage_that_hangs_is_told_in_time(home: Home, slack: SlackStandIn, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def dead(*names: str) -> tuple[Daemon, ...]:
 def judged(seen: Picture, *, since: timedelta = 1000 * HOUR, limits: Limits = LIMITS) -> dict[str, Check]:
     """The checks by name; `since` is how long the daemon has been there."""
     checks = judge(seen, Look(NOW, limits, NOW - since))
-    assert [check.name for check in checks] == check_names(seen.expected, has_backup=seen.has_backup)[1:]
+    assert [check.name for check in checks] == check_names(seen.expected, has_backup=seen.has_backup)
     return {check.name: check for check in checks}
 
 
@@ -97,6 +97,9 @@ def test_a_daemon_that_never_had_a_heartbeat_is_dead() -> None:
     checks = judged(picture(daemons=(Daemon("SENSOR", None), *dead()[1:])))
     assert down(checks) == ["daemons"]
     assert checks["daemons"].problems[0].words == "never had a heartbeat"
+    assert checks["daemons"].words == "1 of 3 never had a heartbeat: SENSOR"
+    both = judged(picture(daemons=(Daemon("SENSOR", None), *dead("SCHEDULER")[1:])))["daemons"].words
+    assert both == "1 of 3 never had a heartbeat: SENSOR; 1 of 3 have had no heartbeat for 3 min: SCHEDULER"
 
 
 def test_what_follows_from_a_dead_daemon_is_not_told_beside_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -17,8 +18,9 @@ from s3_assets.settings import BackupCalendar
 from s3_assets.watchdog import look as module
 from s3_assets.watchdog import ticks
 from s3_assets.watchdog.checks import Limits, Look, State
+from s3_assets.watchdog.home import NoInstanceError, check_home
 from s3_assets.watchdog.judge import judge
-from s3_assets.watchdog.look import NoInstanceError, check_home, look, what_ticks
+from s3_assets.watchdog.look import look, what_ticks
 from s3_assets.watchdog.picture import BackupDay, Expected
 
 if TYPE_CHECKING:
@@ -169,7 +171,51 @@ def test_a_schedule_is_due_only_when_it_lacks_a_tick(home: Home) -> None:
 def test_a_folder_that_is_no_instance_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     """A watchdog with a wrong DAGSTER_HOME must not make a new instance, and call it well or dead."""
     with pytest.raises(NoInstanceError, match="no folder"):
-        check_home(str(tmp_path / "none"))
+        check_home(str(tmp_path / "none"), {})
     with pytest.raises(NoInstanceError, match="neither"):
-        check_home(str(tmp_path))
+        check_home(str(tmp_path), {})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("base", ["home", "{mount}", "env"])
+def test_an_instance_whose_sqlite_storage_is_not_there_is_refused_and_left_as_it_is(
+    new_home: Path, tmp_path: Path, base: str
+) -> None:
+    """In DAGSTER_HOME, or where dagster.yaml says, by its path or by a variable: with what is missing."""
+    folder, mount = tmp_path / "home", tmp_path / "mount"
+    folder.mkdir()
+    mount.mkdir()
+    told = {"home": "", "env": "storage: {sqlite: {base_dir: {env: STATE}}}\n"}
+    storage = told.get(base, f"storage: {{sqlite: {{base_dir: {mount}}}}}\n")
+    (folder / "dagster.yaml").write_text(storage)
+    where, environ = folder if base == "home" else mount, {"STATE": str(mount)}
+    with pytest.raises(NoInstanceError) as raised:
+        check_home(str(folder), environ)
+    assert str(raised.value).startswith(
+        f"the storage in {where} is not there: no history/runs.db, history/runs/index.db, schedules/schedules.db;"
+    )
+    assert [path.name for path in folder.iterdir()] == ["dagster.yaml"]
+    assert list(mount.iterdir()) == []
+    for name in ("history", "schedules"):
+        shutil.copytree(new_home / name, where / name)
+    check_home(str(folder), environ)
+    (where / "schedules" / "schedules.db").write_bytes(b"")
+    with pytest.raises(NoInstanceError, match=r"no schedules/schedules\.db;"):
+        check_home(str(folder), environ)
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        "{postgres: {postgres_url: 'postgresql://u@127.0.0.1:1/d'}}",
+        "{sqlite: {base_dir: {env: NOT_SET}}}",
+        "{sqlite: {}}",
+        "a word",
+    ],
+)
+def test_a_storage_that_is_no_sqlite_or_whose_settings_are_wrong_is_dagsters_to_tell(
+    tmp_path: Path, storage: str
+) -> None:
+    """It has its own words for it, and makes nothing in DAGSTER_HOME."""
+    (tmp_path / "dagster.yaml").write_text(f"storage: {storage}\n")
+    check_home(str(tmp_path), {})
