@@ -1,6 +1,7 @@
 """What the documents say of this project is so: their commands parse, their links lead somewhere.
 
-docs/questions.md goes further: its commands are run, and print what stands there. docs/settings.md is generated.
+docs/questions.md goes further: its commands are run, and print what stands there. docs/settings.md and docs/cli.md are
+generated.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
+from s3_assets.cli.document import document
 from s3_assets.cli.main import cli
 
 ROOT = Path(__file__).parent.parent
@@ -47,17 +49,17 @@ def parse(arguments: list[str]) -> None:
     Raises:
         click.UsageError: There is no such command, option or value.
     """
-    group, name = cli, "s3-assets"
+    command: click.Command = cli
+    name: str | None = "s3-assets"
+    context: click.Context | None = None
     while True:
-        context = group.make_context(name, list(arguments), resilient_parsing=False)
+        context = command.make_context(name, list(arguments), parent=context)
         arguments = [*context._protected_args, *context.args]
-        if not arguments:
+        if not isinstance(command, click.Group) or not arguments:
             return
-        name, command, arguments = group.resolve_command(context, arguments)
-        if not isinstance(command, click.Group):
-            command.make_context(name, list(arguments), parent=context)
-            return
-        group = command
+        name, found, arguments = command.resolve_command(context, arguments)
+        assert found is not None
+        command = found
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=IDS)
@@ -107,6 +109,11 @@ def test_links_lead_somewhere(path: Path) -> None:
         if not file.exists() or (anchor and file.suffix == ".md" and anchor not in anchors(file.read_text())):
             broken.append(link)
     assert broken == []
+
+
+def test_the_command_line_is_documented_as_it_is() -> None:
+    """`python -m s3_assets.cli.document > docs/cli.md` writes it."""
+    assert (ROOT / "docs" / "cli.md").read_text() == document()
 
 
 def test_every_document_is_found_from_the_readme() -> None:
