@@ -1,5 +1,6 @@
 """What a materialization of one hour tells a person, without opening S3."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -83,6 +84,7 @@ def hour_metadata(pipeline: Pipeline, result: HourResult, console: str | None = 
         "bytes_uploaded": sum(traffic.bytes_up for traffic in moved),
         "bytes_copied_on_server": sum(traffic.bytes_copied for traffic in moved),
         "requests": sum(sum(traffic.requests.values()) for traffic in moved),
+        "requests_by_kind": dict(sum((Counter(traffic.requests) for traffic in moved), Counter())),
         "segments_reused": result.reused,
         "segments_made": result.made,
         "seconds": round(result.seconds, 3),

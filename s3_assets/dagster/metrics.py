@@ -145,12 +145,18 @@ def _read_run(made: dg.AssetMaterialization, kept: Kept) -> None:
     told = {name: value.value for name, value in made.metadata.items()}
     kept.made(hour)
     kept.add("s3_assets_hours_made_total", hour.event, str(told.get("verdict", "unknown")))
-    kept.add("s3_assets_run_requests_total", by=_number(told.get("requests")))
     for direction, name in DIRECTIONS.items():
         kept.add("s3_assets_run_bytes_total", direction, by=_number(told.get(name)))
-    changes = told.get("changes")
-    for change, sources in (changes if isinstance(changes, dict) else {}).items():
-        kept.add("s3_assets_source_changes_total", hour.event, str(change), by=_number(sources))
+    for kind, requests in _by_name(told.get("requests_by_kind")):
+        kept.add("s3_assets_run_requests_total", kind, by=requests)
+    for change, sources in _by_name(told.get("changes")):
+        kept.add("s3_assets_source_changes_total", hour.event, change, by=sources)
+
+
+def _by_name(value: object) -> Iterator[tuple[str, float]]:
+    """The numbers of metadata that holds some by their names."""
+    for name, number in (value if isinstance(value, dict) else {}).items():
+        yield str(name), _number(number)
 
 
 def _number(value: object) -> float:

@@ -84,7 +84,8 @@ METRICS: Final = (
     Metric(
         "s3_assets_run_requests_total",
         "counter",
-        "S3 requests of runs, for hours that they made right.",
+        "S3 requests of runs, for hours that they made right, by kind.",
+        ("kind",),
     ),
     Metric(
         "s3_assets_tick_requests_total",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import urllib.request
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -103,7 +104,9 @@ def test_a_tick_and_its_run_are_counted(node, five, location):
     made = [event.materialization.metadata for event in run.all_events if event.is_step_materialization]
     for direction, name in (("downloaded", "bytes_downloaded"), ("uploaded", "bytes_uploaded")):
         assert after["run_bytes_total", direction] == sum(told[name].value for told in made) > 0
-    assert after["run_requests_total",] == sum(told["requests"].value for told in made) > 0
+    requests = {key[1]: value for key, value in after.items() if key[0] == "run_requests_total"}
+    assert requests == sum((Counter(told["requests_by_kind"].value) for told in made), Counter())
+    assert sum(requests.values()) == sum(told["requests"].value for told in made) > 0
     assert after["sources_listed_total",] == 10
     assert after["ticks_total", "ok"] == 2
     assert after["failing_hours", EVENT] == after["quarantined_sources", EVENT] == 0
