@@ -448,3 +448,10 @@ def test_the_checker_sees_hosts_and_badges():
     assert forbidden_text("see https://" + "PyPI" + ".org/x") == ["pypi" + ".org"]
     assert forbidden_text("[" + "![ci](x)](y)") == ["[" + "!["]
     assert forbidden_text("pip install s3-assets, from PyPI or elsewhere") == []
+
+
+@pytest.mark.xdist_group("house")
+def test_groups_of_tests_stay_in_one_process(request: pytest.FixtureRequest) -> None:
+    """pytest-xdist 3.8 says so in the id, which pytest 9.2 does not let it: the live tests then run side by side."""
+    if request.config.getoption("dist", "no") == "loadgroup" or getattr(request.config.option, "loadgroup", False):
+        assert request.node.nodeid.endswith("@house")
