@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from datetime import timedelta
@@ -167,7 +168,7 @@ def test_one_fault_in_between_is_the_one_that_is_named(behind, proxy: Proxy, exa
         (only("s3:DeleteObjectVersion", below="_s3_assets_doctor"), "their versions are left"),
         (only("s3:ListBucketMultipartUploads", below="target"), "ListMultipartUploads"),
         (only("s3:ListBucketVersions", below="missing"), "ListObjectVersions"),
-        (Fault(skew=timedelta(minutes=-5)), "this host's clock is 300 s ahead of the store's"),
+        (Fault(skew=timedelta(minutes=-5)), r"this host's clock is (29|3[0-5])\d s ahead of the store's"),
     ],
     ids=["versions", "uploads", "history", "clock"],
 )
@@ -177,7 +178,7 @@ def test_what_is_lost_without_a_right_is_a_warning(behind, proxy: Proxy, examine
     report: Report = examined(behind, without=("dagster", "slack", *(() if "left" in words else ("writes",))))
     assert report.faults == []
     [warning] = [seen for _, seen in report.of(Verdict.WARN)]
-    assert words in warning
+    assert re.search(words, warning)
 
 
 def test_what_is_written_are_scratch_keys_and_those_that_are_left_are_named(
