@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from s3_assets.hour_file.splice import Piece
 
 GUESSED_SHARE = 0.25
-"""Compressed bytes of a plain one, where no hour file shows it: of event CSV, zlib-ng level 6."""
+"""Compressed bytes of a plain one, where no hour file shows it: of event CSV, zlib-ng level 7."""
 
 GUESSED_LEDGER_BYTES = 26
 """Of one source in a ledger, where no hour file shows it: 104 KB for 4,000 sources were measured."""

@@ -49,8 +49,8 @@ class EventPolicy:
     compression: Literal["default", "fast", "small"] = field(
         default="default",
         metadata=_meaning(
-            "`default` is zlib-ng level 6; `fast` is ISA-L level 2, several times as fast and larger; `small` is "
-            "zlib-ng level 9."
+            "`default` is zlib-ng level 7, about as small as `gzip -9`; `fast` is ISA-L level 2, several times as fast "
+            "and larger; `small` is zlib-ng level 8, the smallest that was found and half as fast as `default`."
         ),
     )
     expect_every_hours: int = field(

@@ -59,7 +59,7 @@ def test_a_segment_gives_its_bytes_back(codec, data, raw):
 
 @codecs
 def test_equal_rows_give_equal_bytes_however_they_were_cut(codec):
-    """What ISA-L and zlib-ng-6 give depends on how their input is cut: the encoder hides it."""
+    """What ISA-L and zlib-ng give depends on how their input is cut: the encoder hides it."""
     assert len(CSV) > 2 * COMPRESS_PIECE_BYTES
     expected = segment(codec, CSV)
     chance = random.Random(1)
