@@ -26,6 +26,7 @@ from s3_assets.dagster.notes import (
     words_of,
 )
 from s3_assets.dagster.partitions import event_hours
+from s3_assets.dagster.recorder import Recorder
 from s3_assets.dagster.records import FAILED_TAG
 from s3_assets.dagster.resources import resources_of
 from s3_assets.errors import KeyGrammarError, S3AssetsError, SettingsError
@@ -160,14 +161,14 @@ def hourly_gzip(start: date, names: Names, owners: Sequence[str] = ()) -> dg.Ass
                 hours = _hours(context, config, site, pipeline.settings(), names)
                 console = console_of(s3)
                 context.log.info("%d hours", len(hours))
-                for outcome in make_right(site, hours, options):
-                    if isinstance(outcome, HourFailure):
-                        failures.append(outcome)
-                        context.log.error(_say_failure(outcome), exc_info=_trace(outcome))
-                    else:  # its event says what a line in the log could say, and each is a write to the database
-                        yield _materialization(outcome, hour_metadata(site, outcome, console), names)
-                        if outcome.ledger and (note := quarantine_note(names.asset, outcome.hour, outcome.ledger)):
-                            yield note
+                with Recorder(context, len(hours)) as recorder:
+                    for outcome in make_right(site, hours, options):
+                        if isinstance(outcome, HourFailure):
+                            failures.append(outcome)
+                            context.log.error(_say_failure(outcome), exc_info=_trace(outcome))
+                        else:  # its event says what a line in the log could say, and each is a write to the database
+                            made = _materialization(outcome, hour_metadata(site, outcome, console), names)
+                            yield from recorder.add(made, quarantine_note(names.asset, outcome.hour, outcome.ledger))
                 failing = failing_after(failures, before, site, datetime.now(UTC), context.run.run_id)
         except S3AssetsError as error:
             raise dg.Failure(description=error.describe(), allow_retries=False) from None

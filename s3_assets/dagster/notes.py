@@ -108,9 +108,9 @@ class Quarantined:
     since: datetime
 
 
-def quarantine_note(asset: dg.AssetKey, hour: Hour, ledger: Ledger) -> dg.AssetObservation | None:
-    """What puts it on record that an hour file leaves out sources; to be yielded after its materialization."""
-    bad = ledger.quarantined
+def quarantine_note(asset: dg.AssetKey, hour: Hour, ledger: Ledger | None) -> dg.AssetObservation | None:
+    """What puts it on record that an hour file leaves out sources; to be recorded after its materialization."""
+    bad = () if ledger is None else ledger.quarantined
     if not bad:
         return None
     words = "; ".join(f"{one.key.rpartition('/')[2]}: {one.reason} ({one.detail})" for one in bad[:MOST_NAMED])

@@ -40,6 +40,7 @@ from s3_assets.dagster.internals import (
     Beat,
     ErrorWords,
     automations,
+    batches_go_to,
     daemon_beats,
     day_asked_for,
     error_of_run,
@@ -57,6 +58,7 @@ from s3_assets.dagster.internals import (
     report_planned,
     resource_itself,
     run_limits,
+    store_batch,
     tag_run,
     will_be_retried,
 )
@@ -86,6 +88,61 @@ def test_latest_tags_are_those_of_the_last_materialization_of_each_partition(mak
             "e|2021-09-01-07:00": {DATA_VERSION_TAG: "new"},
             "e|2021-09-01-08:00": {DATA_VERSION_TAG: "other"},
         }
+
+
+@dg.multi_asset(specs=[dg.AssetSpec(ASSET, skippable=True)], config_schema={"in_batches": bool})
+def three_hours(context):
+    """Materialize three hours, and note something on two of them."""
+    made = [
+        dg.AssetMaterialization(
+            ASSET,
+            partition=f"e|{hour}",
+            description=f"built {hour}",
+            metadata={"rows": number},
+            tags={DATA_VERSION_TAG: f"v{number}"},
+        )
+        for number, hour in enumerate(("09", "07", "08"))
+    ]
+    notes = [dg.AssetObservation(ASSET, partition=one.partition, description="a note") for one in made[1:]]
+    if context.op_execution_context.op_config["in_batches"]:
+        for batch in (made, notes, []):
+            store_batch(context, batch)
+    else:
+        yield from (*made, *notes)
+
+
+@pytest.mark.parametrize("make", [dg.DagsterInstance.ephemeral, dg.instance_for_test])
+def test_a_batch_leaves_what_yielding_its_events_leaves(make) -> None:
+    """In the run's log and in the index over all runs: the same entries, in order, with their tags."""
+    kinds = {dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION}
+    found = []
+    for in_batches in (False, True):
+        with make() as instance:
+            assert batches_go_to(instance) == (make is dg.instance_for_test)
+            config = {"ops": {"three_hours": {"config": {"in_batches": in_batches}}}}
+            run = dg.materialize([three_hours], instance=instance, run_config=config)
+            entries = instance.all_logs(run.run_id, of_type=kinds)
+            told = instance.fetch_materializations(ASSET, limit=9, ascending=True).records
+            ids = [record.storage_id for record in told]
+            assert ids == sorted(set(ids))
+            latest = instance.get_latest_materialization_event(ASSET)
+            assert latest is not None
+            events = [
+                one.get_dagster_event() for one in (*entries, *(record.event_log_entry for record in told), latest)
+            ]
+            found.append(
+                (
+                    [repr(event).replace(run.run_id, "RUN") for event in events],
+                    [(one.level, one.user_message, one.step_key, one.job_name) for one in entries],
+                    [record.partition_key for record in instance.fetch_observations(ASSET, limit=9).records],
+                    latest_tags(instance, ASSET, [DATA_VERSION_TAG]),
+                    instance.get_materialized_partitions(ASSET),
+                )
+            )
+    yielded, batched = found
+    assert batched == yielded
+    assert len(yielded[0]) == 5 + 3 + 1
+    assert yielded[3]["e|07"] == {DATA_VERSION_TAG: "v1"}
 
 
 def test_the_hours_of_a_run_are_in_its_config_or_its_partition_tag() -> None:

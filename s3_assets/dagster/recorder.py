@@ -1,0 +1,67 @@
+"""Puts what a run did to its hours on record in Dagster.
+
+A run of few hours yields one event after the other, as any asset does. Each costs Dagster about 25 ms, more than it
+takes to make a small hour; so a run of many keeps them for a moment and writes them together, where Dagster's storage
+can take them so. A process that is killed takes those of that moment along: their hours are right, and the sensor,
+which goes by what is on record, asks for them again and finds that nothing is to be done.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Self
+
+import dagster as dg
+
+from s3_assets.dagster.internals import batches_go_to, store_batch
+
+FEW_HOURS = 20
+"""So many are yielded one by one."""
+
+EVERY_S = 0.5
+"""So long an event is kept for others to come, in seconds; then the next one takes it along."""
+
+MOST_KEPT = 200
+"""Events of one write: it is one SQL statement, and some servers take 2,100 values, SQLite 32,766."""
+
+
+class Recorder:
+    """The record of one run. Use it as a context manager: what is kept is written at its end, whatever ended it."""
+
+    def __init__(self, context: dg.AssetExecutionContext, hours: int) -> None:
+        """Of a run over so many hours."""
+        self._context = context
+        self._in_batches = hours > FEW_HOURS and batches_go_to(context.instance)
+        self._made: list[dg.AssetMaterialization] = []
+        self._notes: list[dg.AssetObservation] = []
+        self._written = time.monotonic()
+
+    def __enter__(self) -> Self:
+        """Nothing happens yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write what is kept."""
+        self.flush()
+
+    def add(
+        self, made: dg.AssetMaterialization, note: dg.AssetObservation | None
+    ) -> Iterator[dg.AssetMaterialization | dg.AssetObservation]:
+        """Record an hour; what comes out is for the asset to yield."""
+        if not self._in_batches:
+            yield made
+            if note is not None:
+                yield note
+            return
+        self._made.append(made)
+        if note is not None:
+            self._notes.append(note)
+        if len(self._made) >= MOST_KEPT or time.monotonic() - self._written >= EVERY_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is kept: notes after the materializations, as a note holds until the next one."""
+        made, self._made = self._made, []
+        notes, self._notes = self._notes, []
+        store_batch(self._context, made)
+        store_batch(self._context, notes)
+        self._written = time.monotonic()
