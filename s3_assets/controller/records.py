@@ -70,11 +70,13 @@ class UnderWay:
         runs: How many of the sensor's runs that are not urgent,
         urgent: and of those that are; people's runs and backfills count as neither.
         holds: Whether an hour is in one of them.
+        urgent_waits: Whether an urgent one is still queued.
     """
 
     runs: int
     urgent: int
     holds: Callable[[Hour], bool]
+    urgent_waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

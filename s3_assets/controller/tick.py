@@ -44,7 +44,11 @@ FAIR_SHARE = 0.1
 """A unit that does not fit into less of a tick's budget than this is not called too large."""
 
 URGENT_RUNS = 10
-"""With so many of the sensor's urgent runs queued or running, it asks for no more: what differs then goes together."""
+"""With so many of the sensor's urgent runs queued or running, it asks for no more: what differs then goes together.
+
+Nor does it ask for one that is not full while another still waits in the queue. A run costs some seconds, however few
+hours it holds: where it takes longer than the next tick is away, small ones would pile up, and take all of the time.
+"""
 
 RUNS_UNDER_WAY = 10
 """With so many of its other runs queued or running, the sweep waits: what it asked for would only get old."""
@@ -180,9 +184,14 @@ class _Tick:
     def end(self, place: Place) -> Tick:
         """Sum it up."""
         newest = sorted(self.wanted.values(), key=lambda one: _age(one.hour), reverse=True)
-        report = self.report
+        report, limits = self.report, self.limits
+
+        def is_full(batch: Batch) -> bool:
+            return len(batch.hours) >= limits.hours_per_run or 2 * batch.size >= limits.bytes_per_run
+
         runs = self._in_runs(newest)
-        urgent = [batch for batch in runs if batch.is_urgent][: max(0, URGENT_RUNS - self.under_way.urgent)]
+        urgent = [batch for batch in runs if batch.is_urgent and (is_full(batch) or not self.under_way.urgent_waits)]
+        urgent = urgent[: max(0, URGENT_RUNS - self.under_way.urgent)]
         others = [batch for batch in runs if not batch.is_urgent][: self._room()]
         asked = [*urgent, *others]
         report.asked, report.runs = sum(len(batch.hours) for batch in asked), len(asked)

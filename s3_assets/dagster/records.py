@@ -7,7 +7,14 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from s3_assets.controller.records import Failing, LostRun, UnderWay
-from s3_assets.dagster.internals import DATA_VERSION_TAG, hours_asked_for, latest_tags, op_config, range_asked_for
+from s3_assets.dagster.internals import (
+    DATA_VERSION_TAG,
+    hours_asked_for,
+    latest_tags,
+    op_config,
+    range_asked_for,
+    tag_run,
+)
 from s3_assets.dagster.names import Names
 from s3_assets.dagster.notes import failing_hours
 from s3_assets.errors import KeyGrammarError
@@ -27,6 +34,18 @@ FAILED_TAG = "s3_assets/failed"
 
 URGENCY_TAG = "s3_assets/urgency"
 """Tag of the sensor's own runs: `urgent` or `sweep`."""
+
+PRIORITY_TAG = "dagster/priority"
+"""Dagster's own: runs of a higher one leave the queue first."""
+
+URGENT_PRIORITY, OTHER_PRIORITY = "10", "-10"
+"""Of the sensor's runs. Those of people and backfills, which give none, come in between."""
+
+FIRST_PRIORITY = "20"
+"""Of a run of the sweep that has waited too long."""
+
+WAITS_AT_MOST = timedelta(minutes=10)
+"""So long a run of the sweep waits for others."""
 
 _QUEUED = [dg.DagsterRunStatus.QUEUED]
 _RUNNING = [
@@ -66,6 +85,7 @@ class InstanceRecords:
         hours: set[Hour] = set()
         ranges: list[Callable[[Hour], bool]] = []
         own: Counter[str] = Counter()
+        urgent_waits = False
         order = {event: place for place, event in enumerate(self.events())}
         queued = self._instance.get_run_records(dg.RunsFilter(statuses=_QUEUED))
         running = self._instance.get_run_records(
@@ -80,7 +100,30 @@ class InstanceRecords:
             hours.update(some)
             ranges += [] if in_range is None else [in_range]
             own[run.tags.get(URGENCY_TAG, "")] += 1
-        return UnderWay(own["sweep"], own["urgent"], lambda hour: hour in hours or any(holds(hour) for holds in ranges))
+            urgent_waits |= run.status in _QUEUED and run.tags.get(URGENCY_TAG) == "urgent"
+        return UnderWay(
+            own["sweep"],
+            own["urgent"],
+            lambda hour: hour in hours or any(holds(hour) for holds in ranges),
+            urgent_waits=urgent_waits,
+        )
+
+    def let_one_go_first(self) -> str | None:
+        """Put the sweep's run that has waited longest, and too long, before all others; its id.
+
+        Urgent runs come for as long as sources do. Where they take all of the pool's time, the others would wait for
+        ever. One goes first at a time, so an urgent run waits for one of them at most.
+        """
+        every = dg.RunsFilter(statuses=[*_QUEUED, *_RUNNING], tags={URGENCY_TAG: "sweep"})
+        ours = [one for one in self._instance.get_run_records(every) if self._is_ours(one.dagster_run)]
+        if any(one.dagster_run.tags.get(PRIORITY_TAG) == FIRST_PRIORITY for one in ours):
+            return None
+        queued = [one for one in ours if one.dagster_run.status in _QUEUED]
+        oldest = min(queued, key=lambda one: one.create_timestamp, default=None)
+        if oldest is None or self._now - oldest.create_timestamp.astimezone(UTC) < WAITS_AT_MOST:
+            return None
+        tag_run(self._instance, oldest.dagster_run.run_id, {PRIORITY_TAG: FIRST_PRIORITY})
+        return oldest.dagster_run.run_id
 
     def _is_ours(self, run: dg.DagsterRun) -> bool:
         return makes_hours(run, self._names)

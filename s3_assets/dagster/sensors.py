@@ -21,7 +21,13 @@ from s3_assets.dagster.log_files import logged
 from s3_assets.dagster.metrics import TickCount, counted
 from s3_assets.dagster.names import Names
 from s3_assets.dagster.partitions import events
-from s3_assets.dagster.records import URGENCY_TAG, InstanceRecords
+from s3_assets.dagster.records import (
+    OTHER_PRIORITY,
+    PRIORITY_TAG,
+    URGENCY_TAG,
+    URGENT_PRIORITY,
+    InstanceRecords,
+)
 from s3_assets.dagster.resources import PipelineResource, resources_of
 from s3_assets.dagster.rhythm import Rhythm
 from s3_assets.errors import S3AssetsError, SettingsError
@@ -33,9 +39,6 @@ INTERVAL_S = 30
 
 HINT_INTERVAL_S = 5
 """Between two looks at the queue of hints, where there is one, in seconds: as often as the daemon looks at sensors."""
-
-URGENT_PRIORITY, OTHER_PRIORITY = "10", "-10"
-"""Priorities in the run queue. Those of people and backfills, which give none, come in between."""
 
 
 def clock() -> datetime:
@@ -105,6 +108,8 @@ def source_sensor(environ: Mapping[str, str], names: Names) -> dg.SensorDefiniti
         context.log.info(message)
         for detail in details(tick.report):
             context.log.warning(detail)
+        if (waited := records.let_one_go_first()) is not None:
+            context.log.info("run %s has waited long for urgent ones: it goes first now", waited)
         result = dg.SensorResult(
             run_requests=[_run_request(batch, names) for batch in tick.batches],
             dynamic_partitions_requests=[events(names).build_add_request(tick.new_events)] if tick.new_events else [],
@@ -144,7 +149,7 @@ def _limits(settings: Settings) -> Limits:
 def _run_request(batch: Batch, names: Names) -> dg.RunRequest:
     keys = [hour.partition_key for hour in batch.hours]
     tags = {
-        "dagster/priority": URGENT_PRIORITY if batch.is_urgent else OTHER_PRIORITY,
+        PRIORITY_TAG: URGENT_PRIORITY if batch.is_urgent else OTHER_PRIORITY,
         URGENCY_TAG: "urgent" if batch.is_urgent else "sweep",
         "s3_assets/hours": str(len(batch.hours)),
         "s3_assets/newest": batch.hours[0].label.replace(":", "_"),

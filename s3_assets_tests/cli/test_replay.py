@@ -36,7 +36,7 @@ from s3_assets.cli.main import main
 from s3_assets.cli.replay import REPLAY_TAG, ReplayRun, look, webserver_url
 from s3_assets.cli.webserver import HEARTBEAT_LATE_S, Webserver
 from s3_assets.controller.requests import Batch
-from s3_assets.dagster import sensors
+from s3_assets.dagster import records, sensors
 from s3_assets.dagster.names import Names
 from s3_assets.dagster.records import URGENCY_TAG
 from s3_assets.demo.stack import DagsterStack
@@ -295,7 +295,7 @@ def test_runs_are_what_the_sensor_would_ask_for_under_one_tag(five: Deployment, 
         assert {name: run.tags[name] for name in expected} == expected
         assert run.job_name == "hourly_gzip_job"
         assert run.status == dg.DagsterRunStatus.QUEUED
-    assert int(sensors.OTHER_PRIORITY) < 0 < int(sensors.URGENT_PRIORITY)
+    assert int(records.OTHER_PRIORITY) < 0 < int(records.URGENT_PRIORITY)
 
 
 def test_each_group_of_events_has_runs_of_its_own(

@@ -330,14 +330,21 @@ def test_an_event_whose_dates_no_tick_can_list_does_not_hold_up_the_others(world
     assert any("could not be listed (the dates of tmp" in words for words in said)
 
 
-def test_urgent_runs_pile_up_to_ten_and_do_not_stop_the_sweep(world: World) -> None:
-    """With hints a tick comes every few seconds: what differs then goes together, once there is room."""
+def test_small_urgent_runs_do_not_pile_up_and_do_not_stop_the_sweep(world: World) -> None:
+    """With hints a tick comes every few seconds: what differs goes together, once the run that waits has begun."""
     hours = [Hour("a", f"2026-02-{day:02d}-{hour:02d}:00") for day in range(10, 25) for hour in range(2)]
     old = Hour("z", "2025-01-01-00:00")
-    for count, hour in enumerate(hours, start=1):
+    for count, hour in enumerate(hours[:6], start=1):
         world.put(hour)
-        world.tick([hour], hints_only=True)
-        assert len(world.queue) == min(count, URGENT_RUNS)
+        world.tick(hours[:count], hints_only=True)
+        assert [len(run.hours) for run in world.queue] == [1, 1][:count]
+    world.execute()
+    world.tick(hours[:6], hints_only=True)
+    assert [len(run.hours) for run in world.queue] == [1, 4]
+    for hour in hours:
+        world.put(hour)
+    world.tick(hours, hints_only=True)
+    assert [len(run.hours) for run in world.queue] == [1, 4, 5, 5, 5, 5]  # and four more hours wait for a fifth
     world.put(old)
     tick = world.tick()
     assert old in world.batch_hours(tick.batches)

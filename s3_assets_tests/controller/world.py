@@ -141,10 +141,11 @@ class World:
         return self.known_events
 
     def under_way(self) -> UnderWay:
-        """All that is queued."""
+        """All that is queued; the first of it runs."""
         held = {hour for run in self.queue for hour in run.hours}
         urgent = sum(run.is_urgent for run in self.queue)
-        return UnderWay(len(self.queue) - urgent, urgent, held.__contains__)
+        waits = any(run.is_urgent for run in self.queue[1:])
+        return UnderWay(len(self.queue) - urgent, urgent, held.__contains__, urgent_waits=waits)
 
     def failing(self) -> Mapping[Hour, Failing]:
         """As recorded."""
