@@ -6,7 +6,7 @@ trying again can help (`retryable`), and holds a hint: what to do about it. No s
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class S3AssetsError(Exception):
@@ -38,7 +38,8 @@ class SettingsError(S3AssetsError):
         """Keep `problems`, one line each, naming the variable and a valid example."""
         self.problems = problems
         lines = "".join(f"\n  - {problem}" for problem in problems)
-        super().__init__(f"{len(problems)} problem(s) in the settings:{lines}")
+        plural = "" if len(problems) == 1 else "s"
+        super().__init__(f"{len(problems)} problem{plural} in the settings:{lines}")
 
 
 # --- the store ---------------------------------------------------------------------------------------------
@@ -134,6 +135,11 @@ class DamagedTargetError(S3AssetsError):
         self.key = key
         self.detail = detail
         super().__init__(f"target {key!r} is damaged: {detail}")
+
+    def mended_by(self, command: str) -> Self:
+        """The same error, whose hint names the `command` for its hour and no other."""
+        self.hint = self.hint.replace("`s3-assets sync --rebuild`", f"`{command}`")
+        return self
 
 
 class ForeignTargetError(DamagedTargetError):

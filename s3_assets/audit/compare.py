@@ -77,8 +77,7 @@ def compare(
         bad.key for bad in ledger.quarantined if bad.key not in listed and (bad.alone or policy.on_vanished == "drop")
     }
     detail = "quarantined sources that are gone and still named"
-    mend = sync if listed else sync_command(hour, REBUILD)  # without sources, only a rebuild looks at an hour
-    found += about(Kind.NOT_FORGOTTEN, Standing.WRONG, detail, mend, hour=hour, keys=forgettable)
+    found += about(Kind.NOT_FORGOTTEN, Standing.WRONG, detail, sync, hour=hour, keys=forgettable)
     if listed:
         changed = [name for name, value in policy.row_settings().items() if ledger.settings.get(name, value) != value]
         detail = "its hour file was built under other settings of the event"

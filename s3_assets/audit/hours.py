@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from s3_assets.audit.compare import compare, is_kept, restless, unreadable
 from s3_assets.audit.content import data_stop, read_bytes, source_content
 from s3_assets.audit.differences import Difference, HourAudit, Kind, Standing, about
+from s3_assets.builder import commit
 from s3_assets.builder.build import Seen, see
-from s3_assets.builder.commit import ABANDONED_AFTER, abandoned
 from s3_assets.builder.reconcile import each_hour, observe
 from s3_assets.errors import AccessDeniedError, NotFoundError, PreconditionFailedError
 from s3_assets.hour_file.intake import UnusableSourceError
@@ -157,7 +157,7 @@ def abort_left_open(pipeline: Pipeline, scope: Scope) -> int:
     """
     aborted = 0
     for prefix in _target_prefixes(pipeline, scope):
-        for upload in list(abandoned(pipeline, pipeline.target.list_uploads(prefix))):
+        for upload in list(commit.abandoned(pipeline, pipeline.target.list_uploads(prefix))):
             if pipeline.grammar.target_hour(upload.key[len(pipeline.target_prefix) :]) is not None:
                 pipeline.target.abort_upload(upload)
                 aborted += 1
@@ -266,12 +266,12 @@ def _foreign(pipeline: Pipeline, key: str) -> Difference:
 
 
 def _open_uploads(pipeline: Pipeline, uploads: list[OpenUpload]) -> Iterator[Difference]:
-    old = set(abandoned(pipeline, uploads))
+    old = set(commit.abandoned(pipeline, uploads))
     for upload in sorted(uploads, key=lambda upload: (upload.key, upload.initiated)):
         hour = pipeline.grammar.target_hour(upload.key[len(pipeline.target_prefix) :])
         what = f"an upload of {upload.key!r} has been open since {upload.initiated:%Y-%m-%d %H:%M} UTC"
         if upload not in old:
-            hours = int(ABANDONED_AFTER.total_seconds() // 3600)
+            hours = int(commit.ABANDONED_AFTER.total_seconds() // 3600)
             detail = f"{what}: somebody may be at work on it, until it is {hours} hours old"
             yield Difference(Kind.OPEN_UPLOAD, Standing.BEHIND, detail, "", hour)
         elif hour is None:

@@ -4,23 +4,21 @@ The store's contract has none of these, as hour files need none: so this speaks 
 the listings and the errors of `s3_assets.store`. Every write carries the SHA-256 of its bytes, which the server
 compares; what it says that it holds is compared again, and where it says nothing the bytes are read back.
 
-Counted are calls, not tries. All methods may be called from many threads.
+Counted are calls, not tries, by kind: list, head, get, put, list_uploads, list_parts, start_upload, put_part, complete,
+abort. All methods may be called from many threads.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import threading
-from collections import Counter
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from s3_assets.backup.plan import Copy
 from s3_assets.errors import BodyCutError, DamagedCopyError, NotFoundError
 from s3_assets.store import s3_listing
-from s3_assets.store.metered import Traffic
+from s3_assets.store.metered import Meter
 from s3_assets.store.s3_errors import translate, translated
 from s3_assets.store.s3_multipart import conditions, plain_etag
 
@@ -73,40 +71,30 @@ class SentPart:
     checksum: str | None
 
 
-class BackupBucket:
+class BackupBucket(Meter):
     """One bucket."""
 
     def __init__(self, clients: S3Clients) -> None:
         """Nothing is sent yet."""
+        super().__init__()
         self._clients = clients
-        self._lock = threading.Lock()
-        self._requests: Counter[str] = Counter()
-        self._bytes: Counter[str] = Counter()
 
     @property
     def name(self) -> str:
         """Of the bucket."""
         return self._clients.bucket
 
-    @property
-    def traffic(self) -> Traffic:
-        """What went through so far, by kind: list, head, get, put, list_uploads, list_parts, start_upload, put_part,
-        complete, abort.
-        """  # noqa: D205  (one sentence)
-        with self._lock:
-            return Traffic(MappingProxyType(dict(self._requests)), self._bytes["down"], self._bytes["up"], 0)
-
     def copies(self, prefix: str) -> dict[str, Copy]:
         """All objects whose key starts with `prefix`, by the rest of the key."""
         found: dict[str, Copy] = {}
         for page in s3_listing.pages(self._clients.boto, self.name, prefix):
-            self._count("list")
+            self.count("list")
             found.update({info.key.removeprefix(prefix): Copy(info.size, info.etag) for info in page.objects})
         return found
 
     def head(self, key: str) -> Stored | None:
         """What is under the key, or None."""
-        self._count("head")
+        self.count("head")
         try:
             with translated("HeadObject", key):
                 answer: Any = self._clients.boto.head_object(Bucket=self.name, Key=key, ChecksumMode="ENABLED")
@@ -122,7 +110,7 @@ class BackupBucket:
             NotFoundError: There is no such object, or version.
             BodyCutError: The body ended before all of it came.
         """
-        self._count("get")
+        self.count("get")
         wanted: Any = {} if version_id is None else {"VersionId": version_id}
         with translated("GetObject", key):
             answer: Any = self._clients.boto.get_object(Bucket=self.name, Key=key, **wanted)
@@ -130,7 +118,7 @@ class BackupBucket:
         try:
             for chunk in body.iter_chunks(CHUNK_BYTES):
                 found += len(chunk)
-                self._count("get", down=len(chunk), requests=0)
+                self.count("get", down=len(chunk), requests=0)
                 yield chunk
         except Exception as error:
             if translate(error, "GetObject", key) is None:
@@ -143,14 +131,14 @@ class BackupBucket:
 
     def read(self, key: str) -> tuple[bytes, str] | None:
         """All of a small object, and its ETag; None where there is none."""
-        self._count("get")
+        self.count("get")
         try:
             with translated("GetObject", key):
                 answer: Any = self._clients.boto.get_object(Bucket=self.name, Key=key)
                 data = answer["Body"].read()
         except NotFoundError:
             return None
-        self._count("get", down=len(data), requests=0)
+        self.count("get", down=len(data), requests=0)
         return data, plain_etag(answer["ETag"])
 
     def put(
@@ -168,7 +156,7 @@ class BackupBucket:
             PreconditionFailedError: The condition does not hold; after a lost answer it may be this very write.
             DamagedCopyError: The store holds other bytes.
         """
-        self._count("put", up=len(data))
+        self.count("put", up=len(data))
         digest = hashlib.sha256(data).digest()
         with translated("PutObject", key, conditional=if_match is not None):
             answer: Any = self._clients.boto.put_object(
@@ -217,13 +205,13 @@ class BackupBucket:
 
     def open_uploads(self, prefix: str) -> list[OpenUpload]:
         """The uploads below `prefix` that are neither completed nor aborted, the oldest first."""
-        self._count("list_uploads")
+        self.count("list_uploads")
         found = s3_listing.uploads(self._clients.boto, self.name, prefix, encoded=self._clients.is_aws)
         return sorted(found, key=lambda upload: (upload.initiated, upload.upload_id))
 
     def start_upload(self, key: str, sha256: bytes) -> str:
         """Begin an upload in parts; its id."""
-        self._count("start_upload")
+        self.count("start_upload")
         with translated("CreateMultipartUpload", key):
             answer = self._clients.boto.create_multipart_upload(
                 Bucket=self.name,
@@ -238,7 +226,7 @@ class BackupBucket:
         """The parts of an open upload that the store has."""
         options: dict[str, Any] = {}
         while True:
-            self._count("list_parts")
+            self.count("list_parts")
             with translated("ListParts", key):
                 answer: Any = self._clients.boto.list_parts(Bucket=self.name, Key=key, UploadId=upload_id, **options)
             for part in answer.get("Parts", ()):
@@ -250,7 +238,7 @@ class BackupBucket:
 
     def put_part(self, key: str, upload_id: str, number: int, data: bytes, sha256: bytes) -> SentPart:
         """Send one part; the server refuses it where it is not of that digest."""
-        self._count("put_part", up=len(data))
+        self.count("put_part", up=len(data))
         checksum = _base64(sha256)
         with translated("UploadPart", key):
             answer = self._clients.boto.upload_part(
@@ -273,7 +261,7 @@ class BackupBucket:
         if_absent: bool = False,
     ) -> Stored:
         """Make the parts, each sent here or vouched for, the object if the condition holds."""
-        self._count("complete")
+        self.count("complete")
         listed: Any = [
             {"PartNumber": part.number, "ETag": part.etag, "ChecksumSHA256": part.checksum}
             for part in sorted(parts, key=lambda part: part.number)
@@ -290,17 +278,12 @@ class BackupBucket:
 
     def abort(self, key: str, upload_id: str) -> None:
         """Throw an open upload away; one that is gone already is no error."""
-        self._count("abort")
+        self.count("abort")
         try:
             with translated("AbortMultipartUpload", key):
                 self._clients.boto.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=upload_id)
         except NotFoundError:
             return
-
-    def _count(self, kind: str, *, up: int = 0, down: int = 0, requests: int = 1) -> None:
-        with self._lock:
-            self._requests[kind] += requests
-            self._bytes.update(up=up, down=down)
 
 
 def vouched(part: SentPart, data: bytes, sha256: bytes) -> SentPart | None:

@@ -71,6 +71,7 @@ class Pipeline:
         policy: The rules of an event, by its name.
         workers: The threads to use.
         clock: Tells the time, aware: how long something has been left lying. Never what an hour holds.
+        aside: What to say beside a command of `s3-assets`, where that reads other settings than these; empty elsewhere.
     """
 
     source: Store
@@ -81,6 +82,7 @@ class Pipeline:
     policy: Callable[[str], EventPolicy]
     workers: Workers
     clock: Callable[[], datetime] = utc_now
+    aside: str = ""
 
     def target_key(self, hour: Hour) -> str:
         """Whole key of the hour file."""

@@ -9,11 +9,12 @@ from collections import deque
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import groupby
+from itertools import chain, groupby, takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3_assets.builder.build import BuildOptions, HourResult, Seen, build_hour, plan_hour, see
 from s3_assets.builder.target import read_target
+from s3_assets.errors import S3AssetsError
 from s3_assets.hour_file.plan import Plan
 from s3_assets.hour_file.sources import Listing, Sorter, in_order
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from s3_assets.builder.pipeline import Pipeline
     from s3_assets.hour_file.keys import Hour
+    from s3_assets.store.contract import Store
 
 NARROW_DAYS = 40
 """A range of at most so many days is listed date by date, a longer one event by event."""
@@ -114,21 +116,39 @@ def _prefixes(pipeline: Pipeline, scope: Scope) -> list[str]:
 
 def source_events(pipeline: Pipeline) -> list[str]:
     """The events that have a folder at the source, sorted."""
-    start = pipeline.source_prefix + pipeline.grammar.events_prefix()
-    level = pipeline.source.list_level(start)
-    return sorted(folder[len(start) : -1] for folder in level if isinstance(folder, str))
+    return _folders(pipeline.source, pipeline.source_prefix + pipeline.grammar.events_prefix())
+
+
+def _folders(store: Store, start: str) -> list[str]:
+    return sorted(folder[len(start) : -1] for folder in store.list_level(start) if isinstance(folder, str))
 
 
 def target_hours(pipeline: Pipeline, scope: Scope) -> list[Hour]:
-    """The hours in `scope` that have an hour file, sorted."""
-    prefixes = [""] if scope.events is None else [f"{event}/" for event in scope.events]
+    """The hours in `scope` that have an hour file, sorted.
+
+    Raises:
+        StoreError: A listing failed: nothing is known then.
+    """
     skip = len(pipeline.target_prefix)
-    found = (
-        pipeline.grammar.target_hour(info.key[skip:])
-        for prefix in prefixes
-        for info in pipeline.target.list(pipeline.target_prefix + prefix)
-    )
-    return sorted(hour for hour in found if hour is not None and scope.holds(hour))
+
+    def below(prefix: str) -> list[Hour]:
+        infos = pipeline.target.list(pipeline.target_prefix + prefix)
+        found = (pipeline.grammar.target_hour(info.key[skip:]) for info in infos)
+        return [hour for hour in found if hour is not None and scope.holds(hour)]
+
+    return sorted(chain.from_iterable(pipeline.workers.fetch.map(below, _target_prefixes(pipeline, scope))))
+
+
+def _target_prefixes(pipeline: Pipeline, scope: Scope) -> list[str]:
+    """Where they are. A date has 24 at most: those of an event are listed at once, as far as the dates begin alike."""
+    events = scope.events
+    if events is None:
+        if len(scope.dates) > NARROW_DAYS:
+            return [""]
+        events = tuple(_folders(pipeline.target, pipeline.target_prefix))
+    ends = zip(scope.first_label[: len("2024-06-12")], scope.last_label[: len("2024-06-12")], strict=True)
+    alike = "".join(first for first, _ in takewhile(lambda pair: pair[0] == pair[1], ends))
+    return [f"{event}/{alike}" for event in events]
 
 
 def look(pipeline: Pipeline, hours: Sequence[Hour]) -> dict[Hour, Seen]:
@@ -198,11 +218,18 @@ def each_hour(pipeline: Pipeline, hours: Iterable[Hour], work: Callable[[Hour, S
                 elif len(group) > 1:
                     waiting.extend([hour] for hour in group)  # so that only those fail whose own look does
                 else:
-                    yield HourFailure(group[0], error)
+                    yield _failure(pipeline, group[0], error)
             for work_done in [one for one in working if one.done()]:
                 hour, error = working.pop(work_done), work_done.exception()
-                yield work_done.result() if error is None else HourFailure(hour, error)
+                yield work_done.result() if error is None else _failure(pipeline, hour, error)
     finally:
         everything: list[Future[Any]] = [*looking, *working]
         for future in everything:
             future.cancel()
+
+
+def _failure(pipeline: Pipeline, hour: Hour, error: BaseException) -> HourFailure:
+    """With what is to be known of a command that the error's hint names."""
+    if isinstance(error, S3AssetsError) and "`s3-assets " in error.hint and pipeline.aside not in error.hint:
+        error.hint = f"{error.hint}; {pipeline.aside}"
+    return HourFailure(hour, error)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
+import threading
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
@@ -17,6 +19,9 @@ from s3_assets.errors import SettingsError
 
 if TYPE_CHECKING:
     from s3_assets.doctor.findings import Finding
+
+EXIT_INTERRUPTED: Final = 130
+"""As shells have it: 128 and the number of SIGINT."""
 
 _COLOURS = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red", Verdict.SKIP: "bright_black"}
 
@@ -45,17 +50,33 @@ def doctor(*, print_policy: bool, without: tuple[str, ...], rounds: int | None, 
     from s3_assets.doctor.checkup import checkup
 
     found: list[tuple[str, Finding]] = []
-    with closing(checkup(os.environ, without=without, rounds=rounds)) as findings:
-        for area, finding in findings:
-            found.append((area, finding))
-            if not as_json:
-                _print(area, finding)
+    try:
+        with closing(checkup(os.environ, without=without, rounds=rounds)) as findings:
+            for area, finding in findings:
+                found.append((area, finding))
+                if not as_json:
+                    _print(area, finding)
+    except KeyboardInterrupt:
+        _end_interrupted()
     counts = {verdict: sum(finding.verdict is verdict for _, finding in found) for verdict in Verdict}
     if as_json:
         click.echo(json.dumps(_document(found, counts), indent=2, ensure_ascii=False))
     else:
         click.echo(", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count))
     sys.exit(1 if counts[Verdict.FAIL] else 0)
+
+
+def _end_interrupted() -> NoReturn:
+    """End at once, also where a thread waits for a store that does not answer, which Python would wait for."""
+    from s3_assets.doctor.checkup import THREAD
+
+    click.echo("interrupted", err=True)
+    if any(thread.name.startswith(THREAD) for thread in threading.enumerate()):
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(EXIT_INTERRUPTED)
+    sys.exit(EXIT_INTERRUPTED)
 
 
 def _policy() -> dict[str, object]:

@@ -47,7 +47,7 @@ def plan_hours(hours: Range, options: BuildOptions, *, as_json: bool) -> int:
     documents: list[dict[str, Any]] = []
     failures: list[HourFailure] = []
     cost, looked = Cost(), 0
-    with opened(hours, rebuild=options.rebuild, wrap=MeteredStore) as (pipeline, found, listing):
+    with opened(hours, wrap=MeteredStore) as (pipeline, found, listing):
 
         def work(hour: Hour, seen: Seen) -> tuple[Plan, Traffic]:
             plan = plan_hour(pipeline, hour, seen, options)

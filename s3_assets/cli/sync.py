@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 def sync_hours(hours: Range, options: BuildOptions, *, as_json: bool) -> int:
     """Make the hours right; the exit code."""
-    with opened(hours, rebuild=options.rebuild) as (pipeline, found, listing):
+    with opened(hours) as (pipeline, found, listing):
         done, failures = _collect(make_right(pipeline, found, options), len(found))
         if as_json:
             click.echo(json.dumps(document(done, failures, listing), indent=2, ensure_ascii=False))
@@ -66,23 +66,20 @@ def _collect(outcomes: Iterable[Outcome], total: int) -> tuple[list[dict[str, An
 
 @contextmanager
 def opened(
-    hours: Range, *, rebuild: bool, wrap: Callable[[Store], Store] = lambda store: store
+    hours: Range, *, wrap: Callable[[Store], Store] = lambda store: store
 ) -> Iterator[tuple[Pipeline, list[Hour], Listing]]:
-    """An open pipeline, the hours of the range, and the listing they came from.
+    """An open pipeline, the hours of the range that have sources or an hour file, and the listing of the sources.
 
-    Those that have sources; those that lost them and may have to go; and to `rebuild`, those that have an hour file.
-    `wrap` goes around each of the two stores, for one that counts.
+    An hour that lost all of its sources is looked at, too: whether something has to go, and what, only its ledger
+    tells. `wrap` goes around each of the two stores, for one that counts.
     """
     settings = load_settings(os.environ)
     scope = hours.scope(settings, datetime.now(UTC))
     with open_pipeline(settings) as bare:
         pipeline = bare.with_stores(wrap(bare.source), wrap(bare.target))
         listing = observe(pipeline, scope)
-        found = set(listing.hours)
-        if rebuild or any(policy.on_vanished == "drop" for policy in (*settings.events.values(), settings.defaults)):
-            there = target_hours(pipeline, scope)
-            found |= {hour for hour in there if rebuild or settings.policy(hour.event).on_vanished == "drop"}
-        if not found and not listing.rejected:
+        found = {*listing.hours, *target_hours(pipeline, scope)}
+        if not listing.hours and not listing.rejected:
             _say_nothing_found(pipeline, hours)
         listing.hours.clear()  # only its keys were needed, and there may be very many
         yield pipeline, sorted(found), listing

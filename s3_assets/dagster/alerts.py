@@ -12,15 +12,17 @@ import dagster as dg
 
 from s3_assets.alerts.compose import Composed
 from s3_assets.alerts.deliver import Delivered, Sender, deliver, refused_channels
-from s3_assets.alerts.groups import Destination
+from s3_assets.alerts.groups import FURTHER, Destination
 from s3_assets.alerts.problems import (
     AUTOMATION,
     BACKUP_DAY,
+    BLIND,
     BREAKER,
     HOUR,
     NO_SOURCES,
     NOT_MADE,
     QUARANTINED,
+    REFUSED,
     RUN,
     SETTINGS,
     Problem,
@@ -28,8 +30,8 @@ from s3_assets.alerts.problems import (
 )
 from s3_assets.alerts.reconcile import Decision, decide
 from s3_assets.alerts.slack import SlackSender
-from s3_assets.alerts.state import AlertState, digest
-from s3_assets.dagster.alert_scope import TELLS_OF, AlertScope, told_of
+from s3_assets.alerts.state import AlertState, Open, digest
+from s3_assets.dagster.alert_scope import AlertScope, hours_told, told_of, what_it_tells
 from s3_assets.dagster.backup import LATE_BACKUP_SENSOR
 from s3_assets.dagster.internals import location_of, resource_itself
 from s3_assets.dagster.log_files import logged
@@ -46,6 +48,17 @@ from s3_assets.settings import AlertSettings
 ALERTS_SENSOR = "alerts_sensor"
 
 INTERVAL_S = 60
+
+MOST_TOLD = 10
+"""Alerts that a tick names as wrong now; the rest is counted."""
+
+_KINDS = {
+    kind.name: kind
+    for kind in (
+        *(HOUR, BREAKER, QUARANTINED, NO_SOURCES, NOT_MADE, BACKUP_DAY),
+        *(RUN, AUTOMATION, SETTINGS, BLIND, REFUSED, FURTHER),
+    )
+}
 
 
 class LogSender:
@@ -65,6 +78,7 @@ def watches(context: dg.SensorEvaluationContext, every: Sequence[Names], scope: 
     """All that is looked at, in the code location of `context`."""
     location = location_of(context)
     jobs, automations = told_of(context.repository_def, every[0].of_pipeline(ALERTS_SENSOR), scope)
+    told = [*every, *hours_told(context.repository_def)]
     return (
         Watch("failing hours", frozenset({HOUR.name, BREAKER.name}), failing_hour_problems(every)),
         Watch("quarantined sources", frozenset({QUARANTINED.name}), quarantined_problems(every)),
@@ -74,7 +88,7 @@ def watches(context: dg.SensorEvaluationContext, every: Sequence[Names], scope: 
             if LATE_BACKUP_SENSOR in automations
             else []
         ),
-        Watch("failed runs", frozenset({RUN.name}), run_problems(jobs, location, every)),
+        Watch("failed runs", frozenset({RUN.name}), run_problems(jobs, location, told)),
         Watch("sensors and schedules", frozenset({AUTOMATION.name}), automation_problems(automations, location)),
     )
 
@@ -101,7 +115,7 @@ def alerts_sensor(
     @dg.sensor(
         name=every[0].of_pipeline(ALERTS_SENSOR),
         required_resource_keys={every[0].settings},
-        metadata={TELLS_OF: sorted(own)},
+        metadata=what_it_tells(own, every),
         minimum_interval_seconds=INTERVAL_S,
         # An alert that has to be switched on is missing when it is needed.
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -153,7 +167,7 @@ def _tell(
 
 
 def tick_message(decision: Decision, done: Delivered) -> str:
-    """What a tick saw and said, short and in words."""
+    """What a tick saw and said, short and in words, and what is wrong now, be it said already or not."""
     said = [_count(decision.problems, "problem"), f"{_count(len(done.state.open), 'alert')} open"]
     if done.sent:
         said.append(f"{_count(done.sent, 'message')} sent")
@@ -162,7 +176,17 @@ def tick_message(decision: Decision, done: Delivered) -> str:
         said.append(f"{_count(unsent, 'message')} waiting")
     said += done.troubles
     said += [f"nothing is sent to {channel} for now" for channel in done.state.held if not done.troubles]
+    waiting = (message.after for message in decision.messages if message.after is not None)
+    wrong = [*({one.key: one for one in waiting} | dict(done.state.open)).values()]
+    wrong.sort(key=lambda one: (_KINDS[one.kind].severity is not Severity.ERROR, one.since, one.over))
+    said += [f"wrong now: {_title(one)}" for one in wrong[:MOST_TOLD]]
+    said += [f"and {_count(len(wrong) - MOST_TOLD, 'alert')} more"] if len(wrong) > MOST_TOLD else []
     return "; ".join(said)
+
+
+def _title(alert: Open) -> str:
+    """`payments: 3 hours can't be made right, 2024-06-01-07:00 to 09:00`."""
+    return f"{alert.over} {_KINDS[alert.kind].wrong}" + (f", {alert.which}" if alert.which else "")
 
 
 def _count(number: int, noun: str) -> str:

@@ -88,11 +88,11 @@ def _audit(
                     report.add(outcome)
     except S3AssetsError as error:
         raise dg.Failure(description=error.describe(), allow_retries=False) from None
-    return result_of(report, failures, names)
+    return result_of(report, failures, names, aside=site.aside)
 
 
-def result_of(report: Report, failures: list[HourFailure], names: Names) -> dg.AssetCheckResult:
-    """The verdict: what is behind passes, what is wrong or could not be looked at does not."""
+def result_of(report: Report, failures: list[HourFailure], names: Names, *, aside: str = "") -> dg.AssetCheckResult:
+    """The verdict: what is behind passes, what is wrong or could not be looked at does not; `aside` is of commands."""
     said = f"{report.hours:,} hours, {report.rows:,} rows: {report.wrong:,} wrong, {report.behind:,} behind"
     metadata: dict[str, Any] = {
         "hours": report.hours,
@@ -105,6 +105,8 @@ def result_of(report: Report, failures: list[HourFailure], names: Names) -> dg.A
     }
     if report.named:
         metadata["differences"] = _table(report.in_order())
+        if aside:
+            metadata["to_mend"] = aside
     if failures:
         said += f"; {len(failures):,} hours could not be audited"
         metadata["not_audited"] = len(failures)

@@ -9,6 +9,7 @@ import os
 import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import boto3
@@ -37,6 +38,9 @@ from s3_assets.settings import (
 )
 
 T = TypeVar("T")
+
+OWN_SETTINGS = "`s3-assets` needs this pipeline's settings as S3_ASSETS_ variables: docs/library.md"
+"""What an operator has to know of each command that an error names, where settings are not the environment's."""
 
 
 class PipelineResource(dg.ConfigurableResource[None]):
@@ -79,7 +83,7 @@ class PipelineResource(dg.ConfigurableResource[None]):
     def open(self, s3: S3Resource) -> Iterator[Pipeline]:
         """The pipeline over S3, with the credentials, region and endpoint of `s3`, or the environment's."""
         with open_pipeline(self.settings(), session=session_of(s3), endpoint_url=s3.endpoint_url) as pipeline:
-            yield pipeline
+            yield pipeline if self.environment else replace(pipeline, aside=OWN_SETTINGS)
 
     def hint_source(self, s3: S3Resource) -> HintSource | None:
         """The queue of hints, with the credentials of `s3`; None where there is none. Nothing is sent."""

@@ -6,11 +6,12 @@ as they are made. Who stops listening ends it: what was begun is tidied up befor
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,7 @@ from s3_assets.doctor import backup, connection, hints, prefixes, settings, writ
 from s3_assets.doctor.cures import diagnosis
 from s3_assets.doctor.findings import Finding, Verdict, failed, skipped
 from s3_assets.doctor.places import Reach
+from s3_assets.doctor.policy import SCRATCH
 from s3_assets.errors import S3AssetsError, StoreError
 from s3_assets.hour_file.keys import KeyGrammar
 from s3_assets.store.s3_errors import translated
@@ -30,14 +32,19 @@ if TYPE_CHECKING:
     from s3_assets.doctor.settings import Loaded
     from s3_assets.settings import AlertSettings
 
+_log = logging.getLogger(__name__)
+
 BOUND_S: Final = 120
 """The longest that an area may take, in seconds."""
 
 RACE_S: Final = 30
 """As much longer for each round of races that is asked for."""
 
-TIDY_S: Final = 60
+TIDY_S: Final = 10
 """The longest that one that is stopped may take to remove what it wrote, in seconds."""
+
+THREAD: Final = "doctor "
+"""What the threads of areas are called, before the area's name: one that is alive at the end waits for no answer."""
 
 _STORE: Final = ("credentials", "connection")
 """Without these, nothing else can be asked of the store."""
@@ -52,12 +59,16 @@ class Area:
         check: Makes its findings.
         needs: Areas without which it makes no sense.
         bound_s: The longest that it may take.
+        stopped: Set once nobody listens any more: what takes long looks at it.
+        leaves: What may be left where it is stopped and does not end in time; empty for nothing.
     """
 
     name: str
     check: Callable[[], Iterator[Finding]]
     needs: tuple[str, ...] = ()
     bound_s: float = BOUND_S
+    stopped: threading.Event = field(default_factory=threading.Event)
+    leaves: str = ""
 
 
 def checkup(
@@ -110,8 +121,15 @@ def _of_the_store(loaded: Loaded, reach: Reach, rounds: int | None) -> Iterator[
     if hourly is not None:
         yield Area("source", partial(prefixes.source, source, grammar), _STORE)
         yield Area("target", partial(prefixes.target, target, grammar), _STORE)
-        bound_s = BOUND_S + RACE_S * (rounds or 0)
-        yield Area("writes", partial(writing.writing, target, rounds=rounds), (*_STORE, "target"), bound_s)
+        stopped = threading.Event()
+        yield Area(
+            "writes",
+            partial(writing.writing, target, rounds=rounds, stopped=stopped),
+            (*_STORE, "target"),
+            BOUND_S + RACE_S * (rounds or 0),
+            stopped,
+            f"scratch keys that begin with {hourly.target}{SCRATCH}",
+        )
     else:
         why = "only the backup is set up" if loaded.backup_only else "the settings can't be used"
         for name in ("source", "target", "writes"):
@@ -144,14 +162,13 @@ def examine(some: list[Area]) -> Generator[tuple[str, Finding]]:
 def _bounded(area: Area) -> Generator[Finding]:
     """Its findings, in a thread of their own; an error is one, and so is silence."""
     found: queue.Queue[Finding | None] = queue.Queue()
-    stopped = threading.Event()
 
     def work() -> None:
         findings = area.check()
         try:
             for finding in findings:
                 found.put(finding)
-                if stopped.is_set():
+                if area.stopped.is_set():
                     break
         except Exception as error:  # noqa: BLE001  (whatever it is, the others go on, and the checkup has failed)
             found.put(_defect(error))
@@ -161,7 +178,7 @@ def _bounded(area: Area) -> Generator[Finding]:
                 close()  # here, so that scratch keys are gone when the thread is
             found.put(None)
 
-    thread = threading.Thread(target=work, name=f"doctor {area.name}", daemon=True)
+    thread = threading.Thread(target=work, name=f"{THREAD}{area.name}", daemon=True)
     thread.start()
     deadline = time.monotonic() + area.bound_s
     try:
@@ -175,8 +192,12 @@ def _bounded(area: Area) -> Generator[Finding]:
                 return
             yield finding
     finally:
-        stopped.set()
-        thread.join(TIDY_S)
+        area.stopped.set()
+        try:
+            thread.join(TIDY_S)
+        finally:  # also after another Ctrl-C
+            if thread.is_alive() and area.leaves:
+                _log.warning("%s may be left: they could not be removed in time -> delete them", area.leaves)
 
 
 def _defect(error: Exception) -> Finding:

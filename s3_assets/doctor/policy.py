@@ -77,7 +77,7 @@ DOCTOR: Final = ("DeleteObject of a version",)
 
 STAGED: Final = (
     *("PutObject", *_UPLOADS, "CopyObject", "UploadPartCopy", "GetObject", "HeadObject"),
-    *("DeleteObject", "DeleteObject of a version"),
+    "DeleteObject of a version",
 )
 """Staged uploads, and finding out which way to commit is safe. AWS needs neither."""
 

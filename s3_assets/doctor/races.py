@@ -57,7 +57,7 @@ class Races:
     undecided: int
 
 
-def create_race(scratch: Scratch, rounds: int | None) -> Races:
+def create_race(scratch: Scratch, rounds: int | None, stopped: threading.Event) -> Races:
     """PUTs of a key that is not there."""
     store = scratch.place.store
 
@@ -65,10 +65,10 @@ def create_race(scratch: Scratch, rounds: int | None) -> Races:
         key = scratch.key(f"race-create-{number}")
         return key, [partial(store.put, key, if_absent=True)] * WRITERS
 
-    return _races(scratch, rounds, writers)
+    return _races(scratch, rounds, stopped, writers)
 
 
-def replace_race(scratch: Scratch, rounds: int | None) -> Races:
+def replace_race(scratch: Scratch, rounds: int | None, stopped: threading.Event) -> Races:
     """PUTs in place of one that is."""
     store = scratch.place.store
 
@@ -77,15 +77,20 @@ def replace_race(scratch: Scratch, rounds: int | None) -> Races:
         standing = store.put(key, b"before", if_absent=True)
         return key, [partial(store.put, key, if_match=standing.etag)] * WRITERS
 
-    return _races(scratch, rounds, writers)
+    return _races(scratch, rounds, stopped, writers)
 
 
-def commit_race(scratch: Scratch, rounds: int | None) -> Races:
+def commit_race(scratch: Scratch, rounds: int | None, stopped: threading.Event) -> Races:
     """Uploads in parts, each ready up to its commit, and one PUT, in place of one object."""
     store = scratch.place.store
     begun: list[Upload] = []
 
+    def abort() -> None:
+        while begun:
+            begun.pop().abort()
+
     def writers(number: int) -> tuple[str, list[Callable[[bytes], object]]]:
+        abort()  # those of the race before
         key = scratch.key(f"race-commit-{number}")
         standing = store.put(key, b"before", if_absent=True)
         uploads = [store.start_upload(key) for _ in range(UPLOADS)]
@@ -100,10 +105,9 @@ def commit_race(scratch: Scratch, rounds: int | None) -> Races:
         return key, [*some, partial(store.put, key, if_match=standing.etag)]
 
     try:
-        return _races(scratch, rounds, writers)
+        return _races(scratch, rounds, stopped, writers)
     finally:
-        for upload in begun:
-            upload.abort()
+        abort()
 
 
 def _body(racer: int) -> bytes:
@@ -111,11 +115,17 @@ def _body(racer: int) -> bytes:
 
 
 def _races(
-    scratch: Scratch, rounds: int | None, writers: Callable[[int], tuple[str, list[Callable[[bytes], object]]]]
+    scratch: Scratch,
+    rounds: int | None,
+    stopped: threading.Event,
+    writers: Callable[[int], tuple[str, list[Callable[[bytes], object]]]],
 ) -> Races:
+    """Race after race, each on a key that is removed after it; once `stopped` is set, no further one is begun."""
     several = most = torn = undecided = count = number = 0
     begun = time.monotonic()
     while number < (rounds or ROUNDS) and (rounds or number == 0 or time.monotonic() - begun < ENOUGH_S):
+        if stopped.is_set():
+            break
         key, some = writers(number)
         count, number = len(some), number + 1
         won = _race(some)
@@ -126,6 +136,7 @@ def _races(
             undecided += 1
         elif scratch.place.store.get(key).read() != _body(won[0]):
             torn += 1
+        scratch.tidy(key)
     return Races(number, count, several, most, torn, undecided)
 
 

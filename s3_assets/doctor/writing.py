@@ -5,6 +5,8 @@ A store that ignores a condition is named with what that means. Several writers 
 
 from __future__ import annotations
 
+import logging
+import threading
 from typing import TYPE_CHECKING, Final
 
 from s3_assets.doctor.findings import Finding, Verdict, failed, passed, warned
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from s3_assets.store.contract import ObjectInfo
     from s3_assets.store.s3_probe import Findings
 
+_log = logging.getLogger(__name__)
+
 STALE: Final = "0" * 32
 """An ETag of nothing."""
 
@@ -35,12 +39,15 @@ class _StopError(Exception):
     """What comes next makes no sense."""
 
 
-def writing(place: Place, *, rounds: int | None = None) -> Iterator[Finding]:
-    """Conditional writes, versions, uploads in parts and races, `rounds` of a kind; then all of it is removed."""
-    scratch = Scratch(place)
-    removed = False
+def writing(place: Place, *, rounds: int | None = None, stopped: threading.Event | None = None) -> Iterator[Finding]:
+    """Conditional writes, versions, uploads in parts and races, `rounds` of a kind; then all of it is removed.
+
+    Once `stopped` is set, no further race is begun. What is left where nobody listens any more is told in the log.
+    """
+    scratch, stop = Scratch(place), stopped or threading.Event()
+    is_heard = False
     try:
-        for step in (_puts, _uploads, lambda some: _races(some, rounds)):
+        for step in (_puts, _uploads, lambda some: _races(some, rounds, stop)):
             try:
                 yield from step(scratch)
             except StoreError as error:
@@ -48,11 +55,12 @@ def writing(place: Place, *, rounds: int | None = None) -> Iterator[Finding]:
                 break
             except _StopError:
                 break
-        removed = True
-        yield scratch.remove()
+        is_heard = True
     finally:
-        if not removed:  # whoever listened went away
-            scratch.remove()
+        left = scratch.remove()
+        if left.verdict is not Verdict.PASS and (stop.is_set() or not is_heard):
+            _log.warning("%s -> %s", left.seen, left.todo)
+    yield left
 
 
 def _is_refused(write: Callable[[], object]) -> bool:
@@ -173,13 +181,13 @@ def _way(place: Place, found: Findings) -> Finding:
 # --- races ---------------------------------------------------------------------------------------------------------
 
 
-def _races(scratch: Scratch, rounds: int | None) -> Iterator[Finding]:
+def _races(scratch: Scratch, rounds: int | None, stopped: threading.Event) -> Iterator[Finding]:
     for what, race in (
         ("PutObject with If-None-Match", create_race),
         ("PutObject with If-Match", replace_race),
         ("large commits with If-Match and a PutObject", commit_race),
     ):
-        result = race(scratch, rounds)
+        result = race(scratch, rounds, stopped)
         words = f"{result.rounds} races of {result.writers} writers, {what}"
         if result.several:
             yield failed(

@@ -1,4 +1,4 @@
-"""A store that counts what goes through it, for benchmarks, metadata and tests of cost.
+"""A store that counts what goes through it, for benchmarks, metadata and tests of cost; and what it counts with.
 
 Counted are calls of the contract, not tries: retries inside the store are not seen. The bytes are those that pass
 through this host; what a server copies is counted apart.
@@ -49,24 +49,14 @@ class Traffic:
     bytes_copied: int
 
 
-class MeteredStore:
-    """Wraps `inner`, and counts.
+class Meter:
+    """Counts, from any number of threads."""
 
-    Attributes:
-        inner: The store that does the work.
-    """
-
-    def __init__(self, inner: Store) -> None:
+    def __init__(self) -> None:
         """Start with zeros."""
-        self.inner = inner
         self._lock = threading.Lock()
         self._requests: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
-
-    @property
-    def bucket(self) -> str:
-        """Name of the bucket."""
-        return self.inner.bucket
 
     @property
     def traffic(self) -> Traffic:
@@ -80,6 +70,24 @@ class MeteredStore:
         with self._lock:
             self._requests[kind] += requests
             self._bytes.update(down=down, up=up, copied=copied)
+
+
+class MeteredStore(Meter):
+    """Wraps `inner`, and counts.
+
+    Attributes:
+        inner: The store that does the work.
+    """
+
+    def __init__(self, inner: Store) -> None:
+        """Start with zeros."""
+        super().__init__()
+        self.inner = inner
+
+    @property
+    def bucket(self) -> str:
+        """Name of the bucket."""
+        return self.inner.bucket
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """All objects whose key starts with `prefix`."""

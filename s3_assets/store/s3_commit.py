@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+NO_VERSION = "null"
+"""The version of what was written while versioning was off or suspended, which not every server tells. A deletion that
+names none leaves a delete mark where it is suspended (S3 user guide, deleting objects from suspended buckets)."""
+
 MAX_KEY_BYTES = 1024
 """The longest key, in UTF-8 (S3 user guide, object key names)."""
 
@@ -82,9 +86,8 @@ def staged_for(prefix: str, staged: str, wanted: str) -> str | None:
 
 def remove_staged(client: S3Client, bucket: str, key: str, version_id: str | None) -> None:
     """Remove a staging object; its version too, or it would stay, and be paid for."""
-    options: dict[str, Any] = {} if version_id is None else {"VersionId": version_id}
     with translated("DeleteObject", key):
-        client.delete_object(Bucket=bucket, Key=key, **options)
+        client.delete_object(Bucket=bucket, Key=key, VersionId=version_id or NO_VERSION)
 
 
 def _digest(key: str) -> str:

@@ -1,7 +1,7 @@
 """The one place where the client libraries' exceptions become ours.
 
-Only the server's code, its message and the HTTP status are taken over: never a URL, a header or a body, which can
-hold credentials or signatures.
+Only the server's code, its message, the HTTP status, and which bucket or server it is about are taken over: never a
+whole URL, a header or a body, which can hold credentials or signatures.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from s3_assets.errors import (
     AccessDeniedError,
@@ -64,7 +65,9 @@ _ENDPOINT_HINT = "AWS_ENDPOINT_URL needs a scheme: http://localhost:9000"
 _OBSTORE_STATUS = re.compile(r"status code: (\d{3})")
 _OBSTORE_CODE = re.compile(r"<Code>([^<]*)</Code>")
 _OBSTORE_MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
+_OBSTORE_BUCKET = re.compile(r"<BucketName>([^<]*)</BucketName>")
 _URL = re.compile(r"\w+://\S+")
+_HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[\w.-]+")
 _NO_RANGE = ("non-partial response when range requested", "CONTENT_RANGE", "Requested range")
 
 
@@ -134,6 +137,7 @@ def _from_botocore(error: Exception, operation: str, key: str, *, conditional: b
         if code.isdigit():  # a HEAD has no body: botocore puts the status where the code goes
             status, code = int(code), ""
         message = str(answer.get("Error", {}).get("Message", ""))
+        message = _with_bucket(message, str(answer.get("Error", {}).get("BucketName", "")))
         return classify(operation, key, status=status, code=code, message=message, conditional=conditional)
     name = type(error).__name__
     denied = (
@@ -152,8 +156,10 @@ def _from_botocore(error: Exception, operation: str, key: str, *, conditional: b
         ResponseParserError,
     )
     if isinstance(error, broken):
-        return StoreUnavailableError(operation, key, name, hint=_NO_ANSWER_HINT)
-    return StoreError(operation, key, _URL.sub("<url>", f"{name}: {error}").splitlines()[0])
+        asked = getattr(error, "kwargs", {}).get("endpoint_url")  # of a proxy's error it is none of ours
+        where = f" at {server_of(str(asked))}" if asked else ""
+        return StoreUnavailableError(operation, key, f"{name}{where}", hint=_NO_ANSWER_HINT)
+    return StoreError(operation, key, _without_urls(f"{name}: {error}").splitlines()[0])
 
 
 def _from_obstore(text: str, operation: str, key: str, *, conditional: bool) -> StoreError:
@@ -161,20 +167,42 @@ def _from_obstore(text: str, operation: str, key: str, *, conditional: bool) -> 
     found = _OBSTORE_STATUS.search(text)
     code = _OBSTORE_CODE.search(text)
     message = _OBSTORE_MESSAGE.search(text)
+    bucket = _OBSTORE_BUCKET.search(text)
     if found or code:
         return classify(
             operation,
             key,
             status=int(found[1]) if found else None,
             code=code[1] if code else "",
-            message=message[1] if message else "",
+            message=_with_bucket(message[1] if message else "", bucket[1] if bucket else ""),
             conditional=conditional,
         )
     if any(sign in text for sign in _NO_RANGE):
         return RangeNotSatisfiableError(operation, key, "no such range")
-    detail = _URL.sub("<url>", text).strip().splitlines()[0][:300] if text.strip() else "no answer"
+    detail = _without_urls(text).strip().splitlines()[0][:300] if text.strip() else "no answer"
     if "redirect" in text.lower():
         return StoreError(operation, key, detail, hint=_REGION_HINT)
     if "Could not parse path" in text or "signer" in text.lower():
         return StoreError(operation, key, detail)
     return StoreUnavailableError(operation, key, detail)
+
+
+def _with_bucket(message: str, bucket: str) -> str:
+    """The server's words, and the bucket, which AWS and others name in a field of its own."""
+    return f"{message} ({bucket!r})" if bucket and bucket not in message else message
+
+
+def server_of(url: str) -> str:
+    """Scheme, host and port of a URL, such as `http://127.0.0.1:9000`; without credentials, path and signature."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.netloc.rpartition("@")[2].removesuffix(f":{parts.port}"), parts.port
+    except ValueError:
+        return "<url>"
+    if not _HOST.fullmatch(host):
+        return "<url>"
+    return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}"
+
+
+def _without_urls(text: str) -> str:
+    return _URL.sub(lambda found: server_of(found[0]), text)

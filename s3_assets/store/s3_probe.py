@@ -25,7 +25,7 @@ from s3_assets.errors import (
     StoreError,
     StoreUnavailableError,
 )
-from s3_assets.store.s3_commit import Commit
+from s3_assets.store.s3_commit import NO_VERSION, Commit
 from s3_assets.store.s3_errors import translated
 
 if TYPE_CHECKING:
@@ -179,10 +179,9 @@ class _Scratch:
             except StoreError as error:
                 _log.warning("a scratch upload to %r is left: %s", key, error)
         for key, version in self._written:
-            options: Any = {"VersionId": version} if version else {}
             try:
                 with translated("DeleteObject", key):
-                    self._client.delete_object(Bucket=self._bucket, Key=key, **options)
+                    self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version or NO_VERSION)
             except StoreError as error:
                 _log.warning("the scratch key %r is left: %s", key, error)
 

@@ -123,6 +123,13 @@ def test_a_quarantined_source_that_went_is_one(bench):
     assert audit(bench).named == []
 
 
+def test_a_quarantined_source_that_went_last_is_forgotten_without_a_rebuild(bench):
+    """`sync` looks at hours that have no sources left, too."""
+    for source in list(bench.source.list("")):
+        bench.source.delete(source.key)
+    assert [found.mend for found in audit(bench).named] == [f"s3-assets sync {hour_options(HOUR)}"]
+
+
 def test_other_settings_are_one(bench):
     """Those that shape rows; the compression is none."""
     bench.policy = EventPolicy(compression="small")

@@ -70,6 +70,8 @@ def test_hours_are_found_and_made_right(filled):
         ALL,
         Scope("2021-09-01-07:00", "2021-09-02-00:00"),
         Scope("2021-09-01-00:00", "2021-09-02-23:00", events=("고객",)),
+        Scope("2021-08-31-00:00", "2021-09-01-07:00"),
+        Scope("2021-09-02-07:00", "2021-09-02-07:00"),
         Scope("2021-08-01-00:00", "2021-12-31-23:00"),
         Scope("2021-08-01-00:00", "2021-12-31-23:00", events=("x|y",)),
     ],
@@ -81,6 +83,27 @@ def test_a_scope_holds_its_hours_and_no_other(filled, scope):
     assert expected
     assert sorted(observe(filled.pipeline, scope).hours) == expected
     assert target_hours(filled.pipeline, scope) == expected
+
+
+@pytest.mark.parametrize(
+    "scope, requests",
+    [
+        (ALL, {"list_level": 1, "list": 3}),
+        (Scope("2021-09-01-07:00", "2021-09-01-07:00", events=("x|y",)), {"list": 1}),
+        (Scope("2021-08-01-00:00", "2021-12-31-23:00", events=("x|y",)), {"list": 1}),
+        (Scope("2021-08-01-00:00", "2021-12-31-23:00"), {"list": 2}),
+    ],
+)
+def test_of_a_short_range_little_is_listed_at_the_target(filled, scope, requests):
+    """There may be years of hour files beside it: each event is asked for its own dates at once, 1,000 to a request."""
+    list(make_right(filled.pipeline, HOURS))
+    for day in range(50):
+        for hh in range(24):
+            filled.target.put(f"target/x|y/2019-{day // 28 + 1:02}-{day % 28 + 1:02}/{hh:02}.csv.gz", b"")
+    target = MeteredStore(filled.target)
+    filled.target_seen = target
+    assert target_hours(filled.pipeline, scope) == sorted(hour for hour in HOURS if scope.holds(hour))
+    assert dict(target.traffic.requests) == requests
 
 
 def test_what_is_no_source_is_counted_on_the_way(filled):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,7 +33,8 @@ from dagster._core.storage.dagster_run import DagsterRunStatus
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.types import DaemonHeartbeat
 
-from s3_assets.dagster.hour_records import record_in
+from s3_assets.dagster.hour_records import hour_record, record_in
+from s3_assets.hour_file.changes import data_version
 from s3_assets.hour_file.keys import Hour, label_of
 from s3_assets_tests.deployment import FIVE_FILES, Deployment
 
@@ -37,10 +42,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from s3_assets.dagster.hour_records import HourRecord
+
 EVENT = "customer_new_customer_event"
 SEVEN = Hour(EVENT, "2021-09-01-07:00")
 TARGET = f"target/{EVENT}/2021-09-01/07.csv.gz"
 ASSET = dg.AssetKey("hourly_gzip")
+BOUND_S = 120
 REPOSITORY = RemoteRepositoryOrigin(
     InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="x"), location_name="s3_assets"), "__repository__"
 )
@@ -310,7 +318,7 @@ def test_what_was_made_by_hand_is_right_although_dagster_does_not_know(
 def test_an_hour_whose_only_source_was_unusable_and_is_gone_says_a_command_that_works(
     deployment: Deployment, call, monkeypatch
 ) -> None:
-    """A plain `sync` looks at hours with sources."""
+    """No rebuild is needed for it."""
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     hour, bad = Hour("payments", SEVEN.label), "payments/2021-09-01/07_00_bad.csv"
     deployment.drop(bad, b'id\n"6\n')
@@ -318,8 +326,31 @@ def test_an_hour_whose_only_source_was_unusable_and_is_gone_says_a_command_that_
     deployment.store.delete(f"source/{bad}")
     _, headline, facts, _ = explained(call, hour)
     assert headline.endswith("is stale: its last source is gone; 1 forget source")
-    assert call(*facts["next"].split("`")[1].split()[1:])[0] == 0
+    command = facts["next"].split("`")[1].split()[1:]
+    assert "--rebuild" not in command
+    assert call(*command)[0] == 0
     assert explained(call, hour)[3]["right"]
+
+
+def test_of_an_hour_whose_sources_are_gone_it_says_what_the_sensor_does(
+    deployment: Deployment, records: Records, call
+) -> None:
+    """Only its sweep sees hour files, ticks list sources of recent dates; what Dagster never made is left."""
+    now = datetime.now(UTC)
+    hour = Hour("payments", label_of(now))
+    bad = f"payments/{hour.date}/{hour.hh}_00_bad.csv"
+    deployment.drop(bad, b'id\n"6\n')
+    call("sync")
+    [made] = json.loads(call("sync", "--json")[1])["hours"]
+    deployment.store.delete(f"source/{bad}")
+    records.sensor()
+    _, _, facts, told = explained(call, hour)
+    assert told["dagster"]["prospect"] == "left as it is"
+    assert facts["next"].startswith("nothing: nothing of it is on record, and the sensor does not look into files; `s3")
+    Records(records.instance, hour).made(data_version(made["fingerprint"], made["quarantined"]))
+    _, _, facts, told = explained(call, hour)
+    assert told["dagster"]["prospect"] == "asked for"
+    assert facts["next"].startswith("source_sensor asks for it when its sweep comes to that month")
 
 
 def test_the_breaker_is_told_with_what_opens_it(
@@ -353,10 +384,59 @@ def test_the_breaker_is_told_with_what_opens_it(
 def test_an_instance_that_cant_be_read_is_one_sentence(
     deployment: Deployment, call, monkeypatch, tmp_path: Path, config: str | None
 ) -> None:
-    """With what to check."""
+    """With what to check, beside all that S3 says. Exit 1: a half of what was asked for is missing."""
     monkeypatch.setenv("DAGSTER_HOME", "/nowhere/at/all" if config is None else str(tmp_path))
     (tmp_path / "dagster.yaml").write_text(config or "")
     code, out, err = call("plan", "--explain", EVENT, SEVEN.label)
-    assert (code, out) == (1, "")
-    assert err.startswith("error: Dagster's records can't be read: ")
-    assert "check DAGSTER_HOME" in err
+    assert (code, err) == (1, "")
+    headline, *facts = out.splitlines()
+    assert headline == f"{SEVEN} is right: no source objects, no hour file: nothing to write"
+    assert [fact.split()[0] for fact in facts] == ["sources", "hour", "Dagster", "next"]
+    assert "Dagster's records can't be read: " in facts[2]
+    assert "check DAGSTER_HOME" in facts[2]
+    assert facts[3].endswith("nothing is to be done")
+
+
+def test_what_s3_says_is_printed_before_dagster_is_asked(five: Deployment, call, monkeypatch) -> None:
+    """Its storage may take its time, and then fail."""
+    late(five)
+    monkeypatch.setenv("DAGSTER_HOME", "/nowhere/at/all")
+    said: list[str] = []
+
+    def listening(*arguments: Any) -> HourRecord:
+        said.append(sys.stdout.getvalue())  # type: ignore[attr-defined]  # of capsys
+        return hour_record(*arguments)
+
+    monkeypatch.setattr("s3_assets.dagster.hour_records.hour_record", listening)
+    code, out, _ = call("plan", "--explain", EVENT, SEVEN.label)
+    assert code == 1
+    assert [line.split()[0] for line in said[0].splitlines()] == [EVENT, "sources", "hour", "late"]
+    assert out.startswith(said[0])
+    assert out.rstrip().endswith("makes it right now")
+    told = explained(call)[3]
+    assert (told["headline"], told["dagster"]) == (f"{SEVEN} is stale: 1 late source", None)
+    assert "Dagster's records can't be read: " in {fact["about"]: fact["text"] for fact in told["facts"]}["Dagster"]
+
+
+def test_a_storage_that_never_answers_is_not_waited_for(five: Deployment, tmp_path: Path) -> None:
+    """A database that takes connections and says no word: neither the command nor its end hang."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"postgresql+psycopg2://127.0.0.1:{server.getsockname()[1]}/x"
+        (tmp_path / "dagster.yaml").write_text(f"storage:\n  postgres:\n    postgres_url: {url}\n")
+        script = "from s3_assets.cli import explain, main; explain.PATIENCE_S = 0.5; "
+        script += f"main.main(['plan', '--explain', {EVENT!r}, {SEVEN.label!r}])"
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            check=False,
+            env={**os.environ, "DAGSTER_HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=BOUND_S,
+        )
+    assert (done.returncode, done.stderr) == (1, "")
+    headline, *_, dagster, then = done.stdout.splitlines()
+    assert headline == f"{SEVEN} is right: the hour file equals its sources"
+    assert dagster.startswith(
+        "  Dagster     Dagster's records can't be read: no answer within 0.5 s (check DAGSTER_HOME"
+    )
+    assert then.endswith("nothing is to be done")

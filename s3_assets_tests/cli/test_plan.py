@@ -15,6 +15,9 @@ from s3_assets.cli import cost
 from s3_assets.cli.cost import Cost
 from s3_assets.cli.options import Range
 from s3_assets.cli.sync import opened
+from s3_assets.hour_file.changes import data_version, differs
+from s3_assets.hour_file.plan import Verdict
+from s3_assets.hour_file.policy import EventPolicy
 from s3_assets.store import metered
 from s3_assets.store.metered import MeteredStore, Traffic
 from s3_assets_tests.deployment import FIVE_FILES, Deployment
@@ -33,7 +36,7 @@ def five(deployment: Deployment) -> Deployment:
 
 def requests_of_sync() -> Counter[str]:
     """Make all hours right as `sync` does, and count."""
-    with opened(Range((), None, None), rebuild=False, wrap=MeteredStore) as (pipeline, found, _):
+    with opened(Range((), None, None), wrap=MeteredStore) as (pipeline, found, _):
         list(make_right(pipeline, found, BuildOptions()))
         assert isinstance(pipeline.source, MeteredStore)
         assert isinstance(pipeline.target, MeteredStore)
@@ -75,6 +78,39 @@ def test_of_many_hours_the_first_are_named_and_all_are_summed_up(deployment: Dep
     assert lines[4] == "and 5 more hours: --json names all"
     assert lines[5] == "8 of 8 hours would change; 32 B to read"
     assert len(json.loads(call("plan", "--json")[1])["hours"]) == 8
+
+
+def test_hours_that_lost_all_of_their_sources_are_planned_as_sensor_and_audit_see_them(
+    deployment: Deployment, call
+) -> None:
+    """Rows of vanished sources stay, unusable ones are forgotten: in a range as for a tick, and without a rebuild."""
+    left = {"broken": Verdict.REMOVE, "mixed": Verdict.SPLICE, "usable": Verdict.NOTHING}
+    keys = [f"{event}/2021-09-01/07_00_a.csv" for event in ("mixed", "usable")]
+    bad = [f"{event}/2021-09-01/07_10_b.csv" for event in ("broken", "mixed")]
+    for key in (*keys, *bad):
+        deployment.drop(key, b"id\n5\n" if key in keys else b'id\n"6\n')
+    made = {hour["event"]: hour for hour in json.loads(call("sync", "--json")[1])["hours"]}
+    for key in (*keys, *bad):
+        deployment.store.delete(f"source/{key}")
+    for event, hour in made.items():
+        recorded = data_version(hour["fingerprint"], hour["quarantined"])
+        tick = differs(None, recorded, is_there=True, policy=EventPolicy())
+        assert tick is (left[event] is not Verdict.NOTHING), event
+    code, out, _ = call("verify", "--json")
+    assert (code, sorted(found["event"] for found in json.loads(out)["differences"])) == (1, ["broken", "mixed"])
+    for command in (["plan"], ["sync", "--dry-run", "--from", SEVEN, "--to", SEVEN]):
+        planned = json.loads(call(*command, "--json")[1])["hours"]
+        assert {hour["event"]: hour["verdict"] for hour in planned} == left
+    _, out, err = call("plan")
+    assert "2 of 3 hours would change" in out
+    assert err.startswith("nothing found below s3://")  # at the source: its prefix may as well be mistyped
+    done = json.loads(call("sync", "--json")[1])["hours"]
+    assert {hour["event"]: (hour["verdict"], hour["quarantined"]) for hour in done} == {
+        event: (verdict, 0) for event, verdict in left.items()
+    }
+    assert [deployment.hour_file(f"{event}/2021-09-01/07.csv.gz") for event in ("mixed", "usable")] == [b"id\n5\n"] * 2
+    assert "0 of 2 hours would change" in call("plan")[1]
+    assert call("verify")[0] == 0
 
 
 def test_every_call_of_a_store_has_a_price() -> None:

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
+from s3_assets.alerts.problems import HOUR, RUN
 from s3_assets.dagster.alert_scope import told_of
+from s3_assets.dagster.alerts import watches
 from s3_assets.dagster.definitions import build_definitions
 from s3_assets.dagster.hourly_pipeline import HourlyPipeline
 from s3_assets.dagster.internals import DATA_VERSION_TAG, latest_tags
-from s3_assets.dagster.resources import PipelineSettings, from_values
+from s3_assets.dagster.notes import failing_hours
+from s3_assets.dagster.resources import OWN_SETTINGS, PipelineSettings, from_values
 from s3_assets.dagster.watched.hours import failing_hour_problems
 from s3_assets.dagster.watched.runs import run_problems
 from s3_assets.errors import SettingsError
@@ -270,6 +273,37 @@ def test_a_run_tells_problems_by_the_names_that_were_written(monkeypatch: pytest
         read(pipeline)
 
 
+def test_a_command_that_an_error_names_comes_with_whose_settings_it_needs(
+    running: Callable[[str], Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command line reads the environment's: there it would be about another pipeline's hour of the same name."""
+    server = running("seaweedfs")
+    store = server.store(server.new_bucket())
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("S3_ASSETS_SOURCE", f"s3://{store.bucket}/in/")
+    monkeypatch.setenv("S3_ASSETS_TARGET", f"s3://{store.bucket}/out/")
+    store.put("in/placed/2025-02-03/07_00_a.csv", b"id\n1\n")
+    store.put("out/placed/2025-02-03/07.csv.gz", b"someone's data")
+    own = {"source": f"s3://{store.bucket}/in/", "target": f"s3://{store.bucket}/out/"}
+    said: list[str] = []
+    for pipeline in (HourlyPipeline(), HourlyPipeline("orders", own)):
+        definitions = pipeline.definitions()
+        with dg.DagsterInstance.ephemeral() as instance:
+            config = {"ops": {pipeline.names().op: {"config": {"partition_keys": [SEVEN]}}}}
+            job = definitions.resolve_job_def(pipeline.names().job)
+            assert not job.execute_in_process(instance=instance, run_config=config, raise_on_error=False).success
+            [failing] = failing_hours(instance, pipeline.asset).values()
+            said.append(failing.words)
+            job = definitions.resolve_job_def(pipeline.names().verify_job)
+            result = job.execute_in_process(instance=instance)
+            [evaluation] = result.get_asset_check_evaluations()
+            metadata = {name: value.value for name, value in evaluation.metadata.items()}
+            assert metadata.get("to_mend", "") == ("" if not pipeline.name else OWN_SETTINGS)
+    assert "s3-assets sync --rebuild --event placed" in said[0]
+    assert said[1] == said[0].removesuffix(")") + f"; {OWN_SETTINGS})"
+
+
 # --- alerts ------------------------------------------------------------------------------------------------
 
 
@@ -303,6 +337,44 @@ def test_each_alerts_sensor_tells_of_its_own_and_one_of_the_rest() -> None:
     assert jobs | own_jobs == set(repository.job_names)
     every = {one.name for one in (*repository.sensor_defs, *repository.schedule_defs)}
     assert automations | own_automations == every - {"alerts_sensor"}
+
+
+@pytest.mark.parametrize(
+    "pipeline, told",
+    [
+        ("", {"alerts_sensor": "payments 2024-06-01-07:00"}),
+        ("orders", {"orders_alerts_sensor": "payments 2024-06-01-07:00"}),
+        ("clicks", {"alerts_sensor": "clicks/hourly_gzip payments|2024-06-01-07:00"}),
+    ],
+    ids=["default", "own sensor", "no sensor"],
+)
+def test_a_run_from_the_ui_that_was_lost_is_told_by_one_sensor(pipeline: str, told: dict[str, str]) -> None:
+    """Its job is Dagster's own for all assets of the code location. Whose hours nobody tells is told as a run."""
+    pipelines = {
+        "alerts_sensor": HourlyPipeline(alerts="location"),
+        "orders_alerts_sensor": HourlyPipeline("orders", GOOD),
+        "": HourlyPipeline("clicks", GOOD, alerts="none"),
+    }
+    definitions = dg.Definitions.merge(*(one.definitions() for one in pipelines.values()))
+    run = dg.DagsterRun(
+        "__ASSET_JOB",
+        asset_selection=frozenset([HourlyPipeline(pipeline, GOOD).asset]),
+        tags={"dagster/partition": "payments|2024-06-01-07:00"},
+    )
+    found: dict[str, list[str]] = {}
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_run(run)
+        instance.report_dagster_event(dg.DagsterEvent("PIPELINE_FAILURE", run.job_name), run_id=run.run_id)
+        for sensor, one in pipelines.items():
+            if sensor:
+                with dg.build_sensor_context(
+                    instance=instance, repository_def=definitions.get_repository_def(), sensor_name=sensor
+                ) as context:
+                    every = watches(context, [one.names()], "pipeline" if one.name else "location")
+                    for watch in (watch for watch in every if watch.kinds & {HOUR.name, RUN.name}):
+                        for problem in watch.source(instance, datetime.now(UTC)):
+                            found.setdefault(sensor, []).append(problem.thing)
+    assert found == {sensor: [thing] for sensor, thing in told.items()}
 
 
 def test_a_failed_run_downstream_is_a_problem_of_its_job_and_of_no_hour() -> None:

@@ -81,6 +81,7 @@ class Fault:
         code: The error's code.
         skew: How far the `Date` of answers is ahead.
         ignores: Conditions that don't get to the server, by their headers.
+        deaf: DELETE requests whose query names this are answered as if they were done, and are not; empty is none.
         leaky: So many conditional PUTs of a race are looked at first, all together, and then written without their
             condition: right in sequence, wrong in a race. 0 is none.
     """
@@ -90,6 +91,7 @@ class Fault:
     code: str = "AccessDenied"
     skew: timedelta = timedelta(0)
     ignores: frozenset[str] = frozenset()
+    deaf: str = ""
     leaky: int = 0
 
 
@@ -148,6 +150,8 @@ class Proxy:
         if fault.denied and fault.below in unquote(request.path) and request.needs()[0][0] in fault.denied:
             body = f"<Error><Code>{fault.code}</Code><Message>not for you</Message></Error>".encode()
             return 403, {"Content-Type": "application/xml"}, body
+        if fault.deaf and request.method == "DELETE" and fault.deaf in request.query:
+            return 204, {}, b""
         headers = dict(request.headers)
         for name in fault.ignores:
             headers.pop(name, None)

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from s3_assets.doctor import checkup as module
+from s3_assets.doctor import races, writing
 from s3_assets.doctor.checkup import Area, checkup, examine
 from s3_assets.doctor.findings import Verdict, passed
+from s3_assets.doctor.scratch import MOST_NAMED
+from s3_assets_tests.backup.gate import Gate
 from s3_assets_tests.doctor.conftest import with_sources
 from s3_assets_tests.doctor.proxy import Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from s3_assets_tests.deployment import Deployment
     from s3_assets_tests.doctor.conftest import Report
     from s3_assets_tests.doctor.proxy import Proxy
     from s3_assets_tests.servers import Server
 
 SCRATCH = "target/_s3_assets_doctor."
+BOUND_S = 120.0
 
 
 def all_versions(server: Server, bucket: str) -> list[str]:
@@ -165,7 +176,7 @@ def test_one_fault_in_between_is_the_one_that_is_named(behind, proxy: Proxy, exa
 @pytest.mark.parametrize(
     "fault, words",
     [
-        (only("s3:DeleteObjectVersion", below="_s3_assets_doctor"), "their versions are left"),
+        (only("s3:DeleteObjectVersion", below="_s3_assets_doctor"), r"scratch keys are left in .* \(version "),
         (only("s3:ListBucketMultipartUploads", below="target"), "ListMultipartUploads"),
         (only("s3:ListBucketVersions", below="missing"), "ListObjectVersions"),
         (Fault(skew=timedelta(minutes=-5)), r"this host's clock is (29|3[0-5])\d s ahead of the store's"),
@@ -181,6 +192,15 @@ def test_what_is_lost_without_a_right_is_a_warning(behind, proxy: Proxy, examine
     assert re.search(words, warning)
 
 
+def test_where_versions_may_not_be_listed_it_says_that_they_are_left(behind, proxy: Proxy, examined) -> None:
+    """By what they begin with: nothing tells more."""
+    proxy.fault = only("s3:ListBucketVersions", below=SCRATCH)
+    report: Report = examined(behind, without=("target", "dagster", "slack"))
+    assert report.faults == []
+    [(_, warning)] = report.of(Verdict.WARN)
+    assert re.search(rf"is versioned, their versions are left \({SCRATCH}[0-9a-f]{{32}}\.…\)", warning)
+
+
 def test_what_is_written_are_scratch_keys_and_those_that_are_left_are_named(
     behind, proxy: Proxy, standing: Deployment, examined
 ) -> None:
@@ -189,8 +209,9 @@ def test_what_is_written_are_scratch_keys_and_those_that_are_left_are_named(
     report: Report = examined(behind)
     assert report.faults == []
     [words] = [words for _, words in report.of(Verdict.WARN) if "are left" in words]
-    prefix = words.rpartition(f"s3://{standing.store.bucket}/")[2]
+    prefix = words.rpartition(" ")[2]
     assert prefix.startswith(SCRATCH)
+    assert words.startswith(f"scratch keys are left in s3://{standing.store.bucket}: {prefix}")
     left = [info.key for info in standing.store.list(prefix)]
     assert len(left) > 3
     for key in left:
@@ -199,6 +220,38 @@ def test_what_is_written_are_scratch_keys_and_those_that_are_left_are_named(
     assert {action for action, resource in needs if "/source/" in resource} == {"s3:GetObject"}
     written = {arn.partition("/")[2] for action, arn in needs if action in ("s3:PutObject", "s3:DeleteObject")}
     assert {name for name in written if not name.startswith(SCRATCH)} == set()
+
+
+def test_versions_that_a_store_keeps_although_it_took_their_deletion_are_named(
+    running, behind, proxy: Proxy, standing: Deployment, examined
+) -> None:
+    """What was written is listed after it was removed; the first few are named, the others counted."""
+    proxy.fault = Fault(deaf="versionId")
+    report: Report = examined(behind)
+    assert report.faults == []
+    [(area, warning)] = report.of(Verdict.WARN)
+    bucket, prefix = standing.store.bucket, warning.rpartition(" ")[2]
+    left = [key for key in all_versions(running("ministack"), bucket) if key.startswith(prefix)]
+    assert (area, prefix[: len(SCRATCH)]) == ("writes", SCRATCH)
+    assert warning.startswith(f"scratch keys are left in s3://{bucket}: {SCRATCH}")
+    assert warning.count("(version ") == MOST_NAMED
+    assert f" and {len(left) - MOST_NAMED} more; all of them hold " in warning
+
+
+def test_open_uploads_that_a_store_keeps_although_it_took_their_abort_are_named(
+    behind, proxy: Proxy, standing: Deployment, examined, monkeypatch
+) -> None:
+    """Those of a race, which nothing looks at before the end."""
+    monkeypatch.setattr(writing, "_uploads", lambda _: iter(()))
+    proxy.fault = Fault(deaf="uploadId")
+    report: Report = examined(behind)
+    assert report.faults == []
+    [(_, warning)] = report.of(Verdict.WARN)
+    left = list(standing.store.list_uploads(warning.rpartition(" ")[2]))
+    assert [upload for upload in left if f"{upload.key} (open upload {upload.upload_id})" not in warning] == []
+    assert len(left) >= races.UPLOADS - 1
+    for upload in left:
+        standing.store.abort_upload(upload)
 
 
 # --- races -------------------------------------------------------------------------------------------------------
@@ -236,6 +289,61 @@ def test_what_is_no_longer_listened_to_is_tidied_up(standing: Deployment, examin
     assert any(info.key.startswith(SCRATCH) for info in standing.store.list("target/"))
     findings.close()
     assert [info.key for info in standing.store.list(SCRATCH)] == []
+
+
+def interrupted(process: subprocess.Popen[str], is_time: Callable[[], object]) -> tuple[int, str]:
+    """Press Ctrl-C once it is time; the exit code and stderr."""
+    until = time.monotonic() + BOUND_S
+    try:
+        while not is_time():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=BOUND_S)
+    finally:
+        process.kill()
+    return process.returncode, err
+
+
+def doctor(environment: Mapping[str, str], *, tidy_s: float) -> subprocess.Popen[str]:
+    """The command as a person calls it, with more races than there is time for."""
+    script = f"from s3_assets.doctor import checkup; checkup.TIDY_S = {tidy_s}; from s3_assets.cli.main import main; "
+    script += "main(['doctor', '--races', '1000', '--without', 'dagster', '--without', 'slack'])"
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "S3_ASSETS_"))}
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, "-c", script], env={**own, **environment}, text=True, **pipes)
+
+
+def test_ctrl_c_in_the_midst_of_many_races_ends_it_and_leaves_nothing(running) -> None:
+    """It does not wait for the races that were asked for; exit 130."""
+    server = running("ministack")
+    made = with_sources(server)
+    before = all_versions(server, made.store.bucket)
+    process = doctor({**made.environment, "S3_ASSETS_LARGE_COMMIT": "complete"}, tidy_s=BOUND_S)
+    code, err = interrupted(process, lambda: any(".race-" in info.key for info in made.store.list(SCRATCH)))
+    assert (code, err) == (130, "interrupted\n")
+    assert all_versions(server, made.store.bucket) == before
+    assert list(made.store.list_uploads("")) == []
+
+
+def test_ctrl_c_ends_it_also_where_the_store_does_not_answer_any_more(running) -> None:
+    """What may be left is named by what it begins with, and nobody waits for the requests under way."""
+    server = running("ministack")
+    with Gate(server.endpoint_url) as gate:
+        made = with_sources(server)
+        given = {**made.environment, "AWS_ENDPOINT_URL": gate.url, "S3_ASSETS_LARGE_COMMIT": "complete"}
+        process = doctor(given, tidy_s=0.1)
+
+        def hangs() -> bool:
+            if any(".race-" in info.key for info in made.store.list(SCRATCH)):
+                gate.shut()
+            return gate.waiting > 0
+
+        code, err = interrupted(process, hangs)
+    assert code == 130
+    assert f"scratch keys that begin with s3://{made.store.bucket}/{SCRATCH} may be left" in err
+    assert err.endswith("\ninterrupted\n")
 
 
 def test_an_area_that_nobody_listens_to_ends() -> None:

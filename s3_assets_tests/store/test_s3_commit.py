@@ -45,6 +45,16 @@ def all_versions(server: Server, bucket: str) -> list[str]:
     return [found["Key"] for found in (*answer.get("Versions", []), *answer.get("DeleteMarkers", []))]
 
 
+def test_a_staged_upload_leaves_no_mark_of_a_deletion_where_versioning_is_suspended(server) -> None:
+    """A deletion that names no version would leave one."""
+    bucket = server.new_bucket(versioned=True)
+    server.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    with server.store(bucket, large_commit="stage").start_upload("a") as upload:
+        upload.put_part(1, b"x")
+        upload.complete(if_absent=True)
+    assert all_versions(server, bucket) == ["a"]
+
+
 class TestProbe:
     """`auto`."""
 
@@ -61,6 +71,13 @@ class TestProbe:
         assert lines == [f"bucket {bucket}: {findings.line()}"]
         assert all_versions(server, bucket) == []
         assert list(store.list_uploads("")) == []
+
+    def test_where_versioning_is_suspended_no_mark_of_a_deletion_is_left(self, server) -> None:
+        """A deletion that names no version would leave one."""
+        bucket = server.new_bucket(versioned=True)
+        server.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+        assert server.store(bucket).probe().commit is EXPECTED[server.name][0]
+        assert all_versions(server, bucket) == []
 
     def test_nothing_is_probed_before_it_matters(self, server) -> None:
         """Small targets need no scratch key."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from s3_assets.errors import StoreError, StoreUnavailableError
+from s3_assets.errors import BucketNotFoundError, StoreError, StoreUnavailableError
 from s3_assets.store.s3 import S3Store
 from s3_assets.store.s3_client import Limits
+from s3_assets.store.s3_errors import server_of
 
 
 @pytest.fixture(autouse=True)
@@ -24,9 +25,38 @@ def test_an_endpoint_without_a_scheme_is_named() -> None:
 
 
 def test_a_store_that_does_not_answer_says_where_to_look() -> None:
-    """And can be tried again."""
-    limits = Limits(attempts=1)
+    """Which server it was, by either client, without what its address may hold of credentials; can be tried again."""
+    store = S3Store("bucket", endpoint_url="http://me:hunter2@127.0.0.1:1", limits=Limits(attempts=1, retry_s=1))
+    for ask in (lambda: list(store.list("a/")), lambda: store.head("a")):
+        with pytest.raises(StoreUnavailableError, match="http://127.0.0.1:1\\b") as caught:
+            ask()
+        assert "the-secret" not in caught.value.describe()
+        assert "hunter2" not in caught.value.describe()
+        assert "me:" not in caught.value.describe()
     with pytest.raises(StoreUnavailableError) as caught:
-        list(S3Store("bucket", endpoint_url="http://127.0.0.1:1", limits=limits).list("a/"))
-    assert "AWS_ENDPOINT_URL" in caught.value.describe()
-    assert "the-secret" not in caught.value.describe()
+        list(store.list("a/"))
+    assert "AWS_ENDPOINT_URL" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("https://bucket.s3.amazonaws.com/k?X-Amz-Signature=abc", "https://bucket.s3.amazonaws.com"),
+        ("http://[::1]:9000/bucket", "http://[::1]:9000"),
+        ("http://a@b@host:80/x", "http://host:80"),
+        ("http://host:no-port/", "<url>"),
+        ("http://pass word/", "<url>"),
+        ("http://", "<url>"),
+    ],
+)
+def test_of_an_address_only_the_server_is_told(url: str, server: str) -> None:
+    """Nothing where that can't be told apart."""
+    assert server_of(url) == server
+
+
+def test_a_bucket_that_is_not_there_is_named(seaweedfs: Server) -> None:
+    """In a listing, a read and a write: the key alone says nothing."""
+    store = S3Store("no-such-bucket", session=seaweedfs.session(), endpoint_url=seaweedfs.endpoint_url)
+    for ask in (lambda: list(store.list("a/")), lambda: store.get("a").read(), lambda: store.put("a", b"")):
+        with pytest.raises(BucketNotFoundError, match="'no-such-bucket'"):
+            ask()
