@@ -11,14 +11,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 FULL := $(VENV)/.installed-full
 DEMO := $(VENV)/.installed-demo
+BENCH := $(VENV)/.installed-bench
 PINS := pyproject.toml setup.cfg constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test soak lint screenshots format clean
+.PHONY: help install demo test test-deploy soak lint bench pigz screenshots format clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 install: $(FULL) ## Make .venv with everything: runtime, demo, tests, linters
 
@@ -28,6 +29,10 @@ demo: $(DEMO) ## Run the whole thing here: S3 server, data, Dagster (ONCE=1: che
 test: lint ## Lint, type-check and run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
+test-deploy: $(FULL) ## Try what is in deploy/: by the programs that read it, and live where they run here
+	$(call pip-install,demo$(comma)dev$(comma)deploy$(comma)deploy-test)
+	$(BIN)/python -m pytest -m deploy -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS) s3_assets_tests/deploy
+
 soak: $(FULL) ## Try hard to lose or double a row: histories, kills, races, a live deployment (SHARE=0.2 is a fifth)
 	S3_ASSETS_SOAK=$(or $(SHARE),1) $(BIN)/python -m pytest -m 'soak or scaled' -rP --durations=30 \
 	  -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
@@ -36,6 +41,13 @@ lint: $(FULL) ## Ruff (rules and format) and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+bench: pigz $(BENCH) ## Compare with other ways to make hour files, and write docs/benchmarks.md (QUICK=1: a look)
+	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(foreach part,$(ONLY),--only $(part))
+
+pigz:
+	@command -v pigz >/dev/null || { echo "error: make bench compares with pigz, which is not there:" \
+	  "apt-get install pigz (Debian, Ubuntu), dnf install pigz (Fedora)" >&2; exit 1; }
 
 screenshots: $(FULL) ## Run the demo and take the screenshots in docs/images (needs Chromium)
 	@$(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python -c constraints.txt -e '.[docs]'
@@ -76,3 +88,11 @@ $(FULL): $(PINS) | $(BIN)/python
 	@echo "installing everything into $(VENV) (once, a minute or two)"
 	$(call pip-install,demo$(comma)dev)
 	@touch $(DEMO) $@
+
+# DuckDB's S3 extension comes from pip for another DuckDB than the one of the tests.
+$(BENCH): $(FULL) bench/duckdb.txt
+	$(call pip-install,demo$(comma)dev$(comma)bench)
+	@$(BIN)/python -m venv $(VENV)/duckdb \
+	  && $(VENV)/duckdb/bin/python -m pip install --quiet --disable-pip-version-check -r bench/duckdb.txt \
+	  || { echo "DuckDB could not be installed: the bench goes without it" >&2; rm -rf $(VENV)/duckdb; }
+	@touch $@

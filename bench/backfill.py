@@ -1,33 +1,40 @@
 """A thousand hours of twelve small files in one run: what Dagster adds to the work, and whether memory grows with it.
 
-    python -m bench.backfill                       5 rounds, interleaved; --hours and --files say otherwise
-    python -m bench.backfill --to /tmp/backfill.jsonl
+    python -m bench.backfill --to /tmp/found       3 rounds, interleaved; --hours and --files say otherwise
 
 `work` makes the hours right and nothing else, `dagster` does the same as a run of `hourly_gzip_job`, with its events in
 a real instance on SQLite; `quarter` is a run over a quarter of the hours, for the memory. Each in a process of its own,
-each into an empty target. Lines of JSON: what `bench.document` reads.
+each into an empty target, whose hour files are read back and compared with their sources. Lines of JSON: what
+`bench.document` reads.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
+import hashlib
 import json
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.hours import BUCKET, MB, MeteredServer, Rows, say
-from s3_assets.hour_file.keys import Hour
+from bench.hours import BUCKET, meter, seen_since
+from bench.results import Part, peak, reset_peak, say
+from bench.workloads import Rows
+from s3_assets.hour_file.keys import Hour, KeyGrammar
+from s3_assets_tests.metered_server import MeteredServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from mypy_boto3_s3 import S3Client
 
 FILE_BYTES = 10_000
 KINDS = ("work", "dagster", "quarter")
@@ -42,18 +49,22 @@ def hours_of(count: int) -> list[Hour]:
     ]
 
 
+def hours_for(kind: str, hours: list[Hour]) -> list[Hour]:
+    """Those that a kind makes."""
+    return hours[: len(hours) // 4] if kind == "quarter" else hours
+
+
 # --- in a process of its own -------------------------------------------------------------------------------
 
 
 def once(kind: str, count: int) -> dict[str, float]:
     """Make the hours; seconds, and MiB above what the process had before."""
-    hours = hours_of(count // 4 if kind == "quarter" else count)
+    hours = hours_for(kind, hours_of(count))
     work = _alone(hours) if kind == "work" else _in_dagster(hours)
-    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
-    cpu, began = time.process_time(), time.perf_counter()
+    before, cpu, began = reset_peak(), time.process_time(), time.perf_counter()
     work()
     used = {"wall_s": time.perf_counter() - began, "cpu_s": time.process_time() - cpu}
-    return {**used, "memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before}
+    return {**used, "memory_mib": peak() - before}
 
 
 def _alone(hours: list[Hour]) -> Callable[[], None]:
@@ -95,28 +106,59 @@ def _in_dagster(hours: list[Hour]) -> Callable[[], None]:
 # --- the whole ---------------------------------------------------------------------------------------------
 
 
+def put_sources(s3: S3Client, hours: list[Hour], files: int) -> dict[str, bytes]:
+    """So many for each hour; digests of their header and rows by the hour files' keys below the target prefix."""
+    rows, digests = Rows(), {}
+    with ThreadPoolExecutor(8) as pool:
+        puts = []
+        for hour in hours:
+            digest = hashlib.sha256(rows.header)
+            for number in range(files):
+                name = f"{hour.hh}_{number * 60 // files:02d}_file_{number:02d}.csv"
+                body = rows.take(FILE_BYTES)
+                digest.update(body)
+                key = f"source/{hour.event}/{hour.date}/{name}"
+                puts.append(pool.submit(s3.put_object, Bucket=BUCKET, Key=key, Body=rows.header + body))
+            digests[KeyGrammar.target_key(hour)] = digest.digest()
+        for put in puts:
+            put.result()
+    return digests
+
+
+def check(s3: S3Client, target: str, wanted: dict[str, bytes]) -> None:
+    """Every hour file must hold the rows of its sources, and there must be no other."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=target)
+    keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
+
+    def digest(key: str) -> bytes:
+        return hashlib.sha256(gzip.decompress(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())).digest()
+
+    with ThreadPoolExecutor(8) as pool:
+        found = dict(zip((key.removeprefix(target) for key in keys), pool.map(digest, keys), strict=True))
+    if found != wanted:
+        raise SystemExit(f"{target}: {len(found)} hour files, {len(wanted)} wanted, or other rows than their sources")
+
+
 def main() -> None:
     """Put the sources, then run all kinds in turns."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=int, default=1000)
     parser.add_argument("--files", type=int, default=12)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--to", type=Path, default=Path("bench-backfill.jsonl"), help="file that lines are added to")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--to", type=Path, help="folder for the results")
     parser.add_argument("--once", choices=KINDS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.once:
         print(json.dumps(once(given.once, given.hours)))
         return
-    rows, hours, chance = Rows(), hours_of(given.hours), random.Random(3)
-    with tempfile.TemporaryDirectory() as folder, MeteredServer(folder) as server, given.to.open("a") as results:
+    if given.to is None:
+        parser.error("--to is missing")
+    hours, chance, part = hours_of(given.hours), random.Random(3), Part(given.to, "backfill")
+    with tempfile.TemporaryDirectory() as folder, MeteredServer(folder) as server:
         server.create_bucket(BUCKET, versioned=False)
         s3 = server.client()
-        for hour in hours:
-            for number in range(given.files):
-                name = f"{hour.hh}_{number * 60 // given.files:02d}_file_{number}.csv"
-                body = rows.header + rows.take(FILE_BYTES)
-                s3.put_object(Bucket=BUCKET, Key=f"source/{hour.event}/{hour.date}/{name}", Body=body)
-        say(f"{given.files * len(hours)} sources put")
+        digests = put_sources(s3, hours, given.files)
+        say(f"backfill: {given.files * len(hours):,} sources of {len(hours):,} hours")
         kinds = list(KINDS)
         for number in range(given.rounds):
             chance.shuffle(kinds)
@@ -127,27 +169,16 @@ def main() -> None:
                 (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
                 environ = {**os.environ, **server.environment(), "DAGSTER_HOME": str(home)}
                 environ |= {"S3_ASSETS_SOURCE": f"s3://{BUCKET}/source/", "S3_ASSETS_TARGET": f"s3://{BUCKET}/{target}"}
-                before = server.meter(BUCKET)
+                before = meter(server)
                 command = [sys.executable, "-m", "bench.backfill", "--once", kind, "--hours", str(given.hours)]
                 done = subprocess.run(command, env=environ, check=False, capture_output=True, text=True)
                 if done.returncode:
                     raise SystemExit(f"{kind} failed:\n{done.stderr[-5000:]}")
-                result = json.loads(done.stdout.splitlines()[-1])
-                seen = server.meter(BUCKET)
-                seen.subtract(before)
-                result["server_cpu_s"] = seen.pop("cpu_s")
-                result["mb_down"], result["mb_up"] = seen.pop("down") / MB, seen.pop("up") / MB
-                result["requests"] = {name: int(count) for name, count in sorted(seen.items()) if count}
-                made = sum(
-                    len(page.get("Contents", []))
-                    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=target)
-                )
-                wanted = len(hours) // 4 if kind == "quarter" else len(hours)
-                if made != wanted:
-                    raise SystemExit(f"{kind} made {made} hour files of {wanted}")
+                result = {**json.loads(done.stdout.splitlines()[-1]), **seen_since(server, before)}
+                some = hours_for(kind, hours)
+                check(s3, target, {key: digests[key] for key in map(KeyGrammar.target_key, some)})
                 say(f"  {kind}: {result['wall_s']:.1f} s, {result['memory_mib']:.0f} MiB")
-                results.write(json.dumps({"workload": "backfill", "contender": kind, "hours": wanted, **result}) + "\n")
-                results.flush()
+                part.add(kind, {"hours": len(some), "files": given.files, **result})
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
     python -m bench.contenders today '{"workload": …}'
 
 prints one JSON document: wall seconds and CPU seconds of the work (imports and clients are made before), and the peak
-of memory above what the process had then. The shell pipelines have no imports: theirs is all of it. What the server saw
-is counted at the server, for all alike.
+of memory above what the process had then. The shell pipelines have no imports: theirs is all of it, of their largest
+process. What the server saw is counted at the server, for all alike.
 
-All of them know which source is new; only s3_assets has to find that out.
+All of them know which source is new; only s3_assets has to find that out. Nothing but the standard library is imported
+at the top: DuckDB runs in an environment that has nothing else.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
+
+from bench.results import peak, reset_peak
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +69,9 @@ class Task:
 
 def ours(task: Task, compression: str) -> Callable[[], None]:
     """As `s3-assets sync` and a run of the asset do it: list, read the ledger, plan, build, commit."""
+    import isal.isal_zlib  # noqa: F401  (imported when first needed: here, before the clock starts, as the others'
+    import zlib_ng.zlib_ng  # noqa: F401  (the same)
+
     from s3_assets.builder.build import BuildOptions
     from s3_assets.builder.reconcile import HourFailure, make_right
     from s3_assets.hour_file.keys import Hour
@@ -79,10 +85,13 @@ def ours(task: Task, compression: str) -> Callable[[], None]:
             "S3_ASSETS_SOURCE": f"s3://{task.bucket}/{task.source}",
             "S3_ASSETS_TARGET": f"s3://{task.bucket}/{task.target}",
             "S3_ASSETS_CONFIG": str(config),
+            "S3_ASSETS_LARGE_COMMIT": "stage",  # what a process finds out about SeaweedFS by itself, once
         }
     )
     opened = open_pipeline(settings)
     pipeline = opened.__enter__()
+    clients = pipeline.source._clients  # noqa: SLF001  (made when first needed; the others' are made by now, too)
+    _ = clients.boto, clients.obstore
 
     def work() -> None:
         [outcome] = make_right(pipeline, [Hour(EVENT, LABEL)], BuildOptions())
@@ -179,7 +188,10 @@ def shell(task: Task, lines: str) -> Callable[[], None]:
 
 
 def floor(task: Task) -> Callable[[], None]:
-    """The bytes over one connection and the cheapest compressor; of a late file, the server's copy of the target."""
+    """The bytes over one connection and the cheapest compressor; of a late file, the server's copy of the target.
+
+    It is told the keys, and its requests are signed before the clock starts.
+    """
     from isal import isal_zlib
 
     s3 = client()
@@ -187,15 +199,18 @@ def floor(task: Task) -> Callable[[], None]:
     def url(method: str, key: str) -> str:
         return s3.generate_presigned_url(method, Params={"Bucket": task.bucket, "Key": key}, ExpiresIn=3600)
 
+    gets = [] if task.late else [url("get_object", key) for key in keys(s3, task)]
+    put_url = url("put_object", task.target_key)
+
     def build() -> None:
         wire = http.client.HTTPConnection(urlsplit(os.environ["AWS_ENDPOINT_URL"]).netloc)
         packer = isal_zlib.compressobj(0, wbits=31)
         packed = bytearray()
-        for number, key in enumerate(keys(s3, task)):
-            wire.request("GET", url("get_object", key))
+        for number, get_url in enumerate(gets):
+            wire.request("GET", get_url)
             header, rest = split(wire.getresponse().read())
             packed += packer.compress(rest if number else header + rest)
-        wire.request("PUT", url("put_object", task.target_key), bytes(packed + packer.flush()))
+        wire.request("PUT", put_url, bytes(packed + packer.flush()))
         answer = wire.getresponse()
         answer.read()
         if answer.status != http.client.OK:
@@ -213,12 +228,42 @@ def floor(task: Task) -> Callable[[], None]:
     return late if task.late else build
 
 
+# --- DuckDB ------------------------------------------------------------------------------------------------
+
+
+def duckdb(task: Task) -> Callable[[], None]:
+    """CSV to CSV, all columns text, rows in the order of the sources; its rows are bytes as they were by luck alone."""
+    import duckdb_ext
+    from duckdb import connect
+
+    database = connect()
+    # the package is a folder of extensions, and no more: what it says of `init` is in another one
+    database.execute(f"SET extension_directory = '{next(iter(duckdb_ext.__path__))}/extensions'")
+    database.execute("SET autoinstall_known_extensions = false")
+    database.execute("LOAD httpfs")
+    environ = os.environ
+    database.execute(
+        f"CREATE SECRET (TYPE s3, KEY_ID '{environ['AWS_ACCESS_KEY_ID']}', REGION '{environ['AWS_REGION']}', "
+        f"SECRET '{environ['AWS_SECRET_ACCESS_KEY']}', ENDPOINT '{urlsplit(environ['AWS_ENDPOINT_URL']).netloc}', "
+        "URL_STYLE 'path', USE_SSL false)"
+    )
+
+    def build() -> None:
+        database.execute(
+            f"COPY (FROM read_csv('s3://{task.bucket}/{task.folder}{HH}_*', all_varchar = true, header = true)) "
+            f"TO 's3://{task.bucket}/{task.target_key}' (FORMAT csv, COMPRESSION gzip)"
+        )
+
+    return build
+
+
 CONTENDERS: Final[dict[str, Callable[[Task], Callable[[], None]]]] = {
     "s3_assets": lambda task: ours(task, "default"),
     "s3_assets fast": lambda task: ours(task, "fast"),
     "today": today,
-    "s5cmd | pigz": lambda task: shell(task, _RECOMPRESS if task.late else _BUILD),
+    "s5cmd, pigz": lambda task: shell(task, _RECOMPRESS if task.late else _BUILD),
     "s5cmd, new member": lambda task: shell(task, _MEMBER),
+    "duckdb": duckdb,
     "floor": floor,
 }
 
@@ -228,17 +273,11 @@ def main() -> None:
     name, text = sys.argv[1:]
     task: dict[str, Any] = json.loads(text)
     work = CONTENDERS[name](Task(**task))
-    before, cpu, began = _memory(), _cpu(), time.perf_counter()
+    before, cpu, began = reset_peak(), _cpu(), time.perf_counter()
     work()
     wall = time.perf_counter() - began
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    memory = max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before, children)
-    print(json.dumps({"wall_s": wall, "cpu_s": _cpu() - cpu, "memory_mib": memory}))
-
-
-def _memory() -> float:
-    """What this process holds now, in MiB (Linux)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # no less than this process had: 15 MiB
+    print(json.dumps({"wall_s": wall, "cpu_s": _cpu() - cpu, "memory_mib": max(peak() - before, children)}))
 
 
 def _cpu() -> float:
