@@ -42,6 +42,11 @@ class _Attributes(dg.Model):
         default=None, description="What the keys of its assets begin with. Default: its name."
     )
     asset_group: str = Field(default=ASSET_GROUP, description="The group of its assets in the UI.")
+    groups: list[str] | None = Field(
+        default=None,
+        description='Which groups of its events it takes, "" for those in no group; the others are for another code '
+        "location. Default: all.",
+    )
     alerts: AlertScope = Field(
         default="pipeline",
         description="What its alerts_sensor tells of: its own jobs and sensors, all of the code location that no other "

@@ -43,6 +43,8 @@ class HourlyPipeline:
             None: the `S3_ASSETS_…` variables of the environment.
         key_prefix: What the keys of its assets begin with, in place of its name.
         asset_group: The group of its assets in the UI.
+        groups: Which groups of its events it takes, `""` for the events in no group; None for all of them. The others
+            are for another code location, which must have another name. What is in neither is made by nobody.
         alerts: What its own `alerts_sensor` tells of.
         s3: Credentials, region and endpoint; what it leaves out is the environment's.
     """
@@ -51,6 +53,7 @@ class HourlyPipeline:
     settings: Mapping[str, SettingValue] | None = None
     key_prefix: str | Sequence[str] | None = None
     asset_group: str = ASSET_GROUP
+    groups: Sequence[str] | None = None
     alerts: AlertScope = "pipeline"
     s3: S3Resource = field(default_factory=S3Resource)
 
@@ -100,8 +103,8 @@ class HourlyPipeline:
         """
         environ = self._environ
         start = grid_start(environ, datetime.now(UTC).date())
-        every = [self.names(), *map(self.names, group_names(environ))]
-        own, owners = every[0], asset_owners(environ)
+        every = [self.names(group) for group in self._groups(environ)]
+        own, owners = self.names(), asset_owners(environ)
         settings = from_environment() if self.settings is None else from_values(self.settings)
         jobs = [job(names) for names in every for job in (hourly_gzip_job, verify_job, delivery_report_job)]
         schedules = [delivery_report_schedule(names) for names in every]
@@ -119,6 +122,20 @@ class HourlyPipeline:
             sensors=[*sensors, *alerts],
             resources={own.settings: settings, own.s3: self.s3},
         )
+
+    def _groups(self, environ: Mapping[str, str]) -> Sequence[str]:
+        """Those that it takes, the events in no group first."""
+        there = ["", *group_names(environ)]
+        if self.groups is None:
+            return there
+        if strange := sorted({*self.groups} - {*there}):
+            names = ", ".join(map(repr, there))
+            raise SettingsError(
+                [f"groups: found {strange[0][:80]!r}; the groups are {names}: see [groups] in the TOML"]
+            )
+        if not self.groups:
+            raise SettingsError(["groups: names none, so there is nothing to make; leave it out for all of them"])
+        return [group for group in there if group in self.groups]
 
     @property
     def _environ(self) -> Mapping[str, str]:

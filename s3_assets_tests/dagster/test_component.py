@@ -134,7 +134,7 @@ def test_dg_says_what_is_wrong_and_where(project: Path, command: str, wrong: str
 def test_attributes_are_the_table_of_settings() -> None:
     """Each with its meaning, for editors and the UI; source, target and a name have to be given."""
     schema = ATTRIBUTES.model_json_schema()
-    own = {"name", "key_prefix", "asset_group", "alerts", "s3"}
+    own = {"name", "key_prefix", "asset_group", "groups", "alerts", "s3"}
     assert schema["properties"].keys() == own | {setting.name for setting in PIPELINE_SETTINGS}
     assert all(one["description"] for one in schema["properties"].values())
     assert set(schema["required"]) == {"name", "source", "target"}
@@ -173,9 +173,9 @@ def test_other_templates_are_filled_in_and_other_text_is_left_alone(monkeypatch:
 
 def test_names_groups_and_alerts_are_attributes() -> None:
     """As in Python."""
-    pipeline = attributes(key_prefix=["shop", "orders"], asset_group="shop", alerts="none").pipeline
+    pipeline = attributes(key_prefix=["shop", "orders"], asset_group="shop", groups=[""], alerts="none").pipeline
     assert pipeline.asset == dg.AssetKey(["shop", "orders", "hourly_gzip"])
-    assert (pipeline.asset_group, pipeline.alerts) == ("shop", "none")
+    assert (pipeline.asset_group, pipeline.groups, pipeline.alerts) == ("shop", [""], "none")
 
 
 def test_a_problem_names_the_line_that_it_is_in(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
