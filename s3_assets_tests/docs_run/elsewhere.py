@@ -52,6 +52,7 @@ class Elsewhere:
 
 
 _LIVE = "docs_run/test_live.py::test_dagster_runs_as_the_readme_starts_it"
+_DEMO = "dagster/test_live.py::test_late_files_and_backfills_go_through_the_daemon"
 _DOCUMENT = "cli/test_questions.py::test_every_command_of_the_document_prints_what_it_says"
 
 AWS = Elsewhere(
@@ -79,14 +80,24 @@ _TABLE: Mapping[Elsewhere, str] = {
         make demo
         make demo ONCE=1
         """,
+    Elsewhere("it is typed beside the demo", (_DEMO,)): """
+        . .demo/environment.sh
+        python -c "import boto3; boto3.client('s3').put_object(Bucket='demo', Key='source/customer_new_customer_event/2021-09-01/07_59_late.csv', Body='customer_id\\n200\\n')"
+        s3-assets plan --explain customer_new_customer_event 2021-09-01-07:00
+        s3-assets history customer_new_customer_event 2021-09-01-07:00
+        python -c "import boto3; boto3.client('s3').put_object(Bucket='demo', Key='target/customer_new_customer_event/2021-09-01/08.csv.gz', Body='garbage')"
+        python -c "import boto3; boto3.client('s3').put_object(Bucket='demo', Key='source/customer_new_customer_event/2021-09-01/08_59_late.csv', Body='customer_id\\n201\\n')"
+        s3-assets plan --explain customer_new_customer_event 2021-09-01-08:00
+        """,  # noqa: E501
     Elsewhere("it needs Dagster running", (_LIVE,)): """
         dagster dev
+        dagster asset materialize --select hourly_gzip --partition 'payments|2024-06-01-07:00' -m s3_assets.dagster.definitions
         dagster-daemon run
         dagster sensor cursor alerts_sensor --delete
         s3-assets replay
         s3-assets replay --from 2024-06-01 --to 2024-06-30
         s3-assets replay --event payments --from 2024-03-01 --to 2024-03-31
-        """,
+        """,  # noqa: E501
     Elsewhere(
         "it needs Dagster running",
         (
@@ -142,7 +153,9 @@ _TABLE: Mapping[Elsewhere, str] = {
         python -m bench.partitions --work /tmp/grid --table
         python -m bench.rates
         python -m bench.scale_document
+        python -m bench.scale_document > docs/scale.md
         python -m bench.scale_run listing
+        python -m bench.scale_run listing --ticks 12
         python -m bench.scale_run records
         python -m bench.ticks seaweedfs
         python -m bench.workers --to /tmp/found
