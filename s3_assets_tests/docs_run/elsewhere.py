@@ -67,7 +67,7 @@ QUESTIONS = Elsewhere("its output is compared, too", (_DOCUMENT,))
 _TABLE: Mapping[Elsewhere, str] = {
     Elsewhere("it installs for a minute, and these tests run in what it made"): """
         make install
-        pip install s3-assets dagster-dg-cli dagster-webserver
+        pip install ../.. dagster-dg-cli dagster-webserver
         """,
     Elsewhere("it runs these tests"): """
         make test
