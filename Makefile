@@ -19,7 +19,7 @@ PINS := pyproject.toml setup.cfg constraints.txt
 .PHONY: help install demo test test-deploy soak lint bench pigz screenshots format clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 install: $(FULL) ## Make .venv with everything: runtime, demo, tests, linters
 

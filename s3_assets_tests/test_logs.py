@@ -327,7 +327,7 @@ def test_settings_that_can_not_be_used_fail_no_run(tmp_path: Path, capsys) -> No
     environ = {"S3_ASSETS_LOG_DIR": str(tmp_path), "S3_ASSETS_LOG_DAYS": "0", "S3_ASSETS_LOG_FORMAT": "xml"}
     LogFiles(None, environ).handle(record())
     told = capsys.readouterr().err
-    assert told.startswith("WARNING s3_assets.logs: 2 problem(s) in the settings:")
+    assert told.startswith("WARNING s3_assets.logs: 2 problems in the settings:")
     assert "S3_ASSETS_LOG_DAYS: found '0'; needs a whole number from 1 to 36500" in told
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(SettingsError) as caught:

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from s3_assets.cli.options import json_option
-from s3_assets.cli.render import console, human_bytes, plain, printable
+from s3_assets.cli.render import human_bytes, plain, print_tables, printable
 from s3_assets.errors import DamagedManifestError, NoBackupError
 from s3_assets.logs import ON_SCREEN
 
@@ -233,7 +233,7 @@ def _print_run(result: DayResult, *, dry_run: bool) -> None:
             table.add_column(name, justify="right")
         for name, count in sorted(result.groups.items()):
             table.add_row(plain(name), f"{count.files:,}", human_bytes(count.size), f"{count.sent:,}")
-        console().print(table)
+        print_tables(table)
     files = f"{result.day}: {result.files} files, {human_bytes(result.size)}"
     if dry_run:
         for path in result.sent:

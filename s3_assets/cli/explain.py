@@ -16,7 +16,7 @@ import click
 
 from s3_assets.builder.build import plan_hour, see
 from s3_assets.cli.hour_view import View, headline, on_record, on_s3
-from s3_assets.cli.render import printable
+from s3_assets.cli.render import printable, said_when_slow
 from s3_assets.cli.sync import plan_json
 from s3_assets.errors import S3AssetsError
 from s3_assets.hour_file.keys import label_of
@@ -74,7 +74,8 @@ def _print(facts: list[tuple[str, str]]) -> None:
 def _look(hour: Hour, settings: Settings, options: BuildOptions, now: datetime) -> View:
     """What S3 shows."""
     with open_pipeline(settings) as pipeline:
-        seen = see(pipeline, hour)
+        with said_when_slow(pipeline.target_uri(hour)):
+            seen = see(pipeline, hour)
         plan: Plan | None = None
         problem: S3AssetsError | None = None
         try:

@@ -12,8 +12,9 @@ from rich.table import Table
 
 from s3_assets.builder.history import HourVersion, history, restore
 from s3_assets.builder.target import read_target, read_version
-from s3_assets.cli.render import console, human_bytes, plain, printable
+from s3_assets.cli.render import human_bytes, plain, print_tables, printable
 from s3_assets.cli.show import print_target, target_json
+from s3_assets.hour_file.mending import REBUILD, sync_command
 from s3_assets.opening import open_pipeline
 from s3_assets.settings import load_settings
 
@@ -70,7 +71,7 @@ def show_at(hour: Hour, at: datetime, *, as_json: bool) -> int:
         return 1
     if target.ledger is None:
         if target.problem is not None:
-            raise target.problem
+            raise target.problem.mended_by(sync_command(hour, REBUILD))
         return 1
     replaced = versions[place - 1].info.last_modified if place else None
     if as_json:
@@ -143,7 +144,7 @@ def _print(versions: Sequence[HourVersion]) -> None:
             "" if version.sources is None else f"{version.sources:,}",
             plain(_what(version)),
         )
-    console().print(table)
+    print_tables(table)
 
 
 def _what(version: HourVersion) -> str:

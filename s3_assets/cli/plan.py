@@ -15,9 +15,10 @@ from s3_assets.builder.build import plan_hour
 from s3_assets.builder.estimate import expected_traffic
 from s3_assets.builder.reconcile import HourFailure, each_hour
 from s3_assets.cli.cost import Cost
-from s3_assets.cli.render import console, human_bytes, plain, with_progress
+from s3_assets.cli.render import human_bytes, plain, print_tables, with_progress
 from s3_assets.cli.sync import document, opened, plan_json, print_end
 from s3_assets.hour_file.plan import Verdict
+from s3_assets.plural import counted
 from s3_assets.store.metered import MeteredStore
 
 if TYPE_CHECKING:
@@ -95,12 +96,12 @@ def _print(lines: list[_Line], looked_at: int, cost: Cost, failed: int) -> None:
         for line in lines[:MOST_NAMED]:
             size = human_bytes(line.bytes_to_read)
             table.add_row(plain(line.event), line.hour, line.verdict, size, plain(line.reason))
-        console().print(table)
+        print_tables(table)
     if len(lines) > MOST_NAMED:
-        click.echo(f"and {len(lines) - MOST_NAMED:,} more hours: --json names all")
+        click.echo(f"and {counted(len(lines) - MOST_NAMED, 'more hour')}: --json names all")
     held = sum(line.verdict is Verdict.BREAKER for line in lines)
     click.echo(
-        f"{cost.hours:,} of {looked_at:,} hours would change; {human_bytes(cost.source_bytes)} to read"
+        f"{cost.hours:,} of {counted(looked_at, 'hour')} would change; {human_bytes(cost.source_bytes)} to read"
         + (f"; {held:,} held by the breaker" if held else "")
         + (f"; {failed:,} failed" if failed else "")
     )

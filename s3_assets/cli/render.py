@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from contextlib import contextmanager
+from io import StringIO
 from typing import TYPE_CHECKING, TypeVar
 
+import click
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -11,18 +16,29 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from rich.table import Table
+
 T = TypeVar("T")
 
-PLAIN_WIDTH = 200
-"""Columns of a table that goes to a file or a pipe."""
+SLOW_S = 5
+"""After so many seconds a person wonders whether anything happens."""
+
+PLAIN_WIDTH = 100_000
+"""Columns that a row may take which goes to a file or a pipe: it is never wrapped."""
 
 
-def console() -> Console:
-    """Stdout, wide where it is no terminal, so that tables are not cut for a screen that isn't there."""
+def print_tables(*tables: Table) -> None:
+    """To stdout, with an empty line between two; where that is no terminal, a row is one line without padding."""
     out = Console(highlight=False)
     if not out.is_terminal:
-        out.width = PLAIN_WIDTH
-    return out
+        out = Console(highlight=False, width=PLAIN_WIDTH, file=StringIO())
+    for number, table in enumerate(tables):
+        if number:
+            out.print()
+        out.print(table)
+    if isinstance(out.file, StringIO):
+        for line in out.file.getvalue().splitlines():
+            click.echo(line.rstrip())
 
 
 def with_progress(outcomes: Iterable[T], total: int, what: str = "hours") -> Iterator[T]:
@@ -31,6 +47,22 @@ def with_progress(outcomes: Iterable[T], total: int, what: str = "hours") -> Ite
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
         yield from progress.track(outcomes, total=total, description=what)
+
+
+@contextmanager
+def said_when_slow(what: str) -> Iterator[None]:
+    """Say after a while, once and on stderr where that is a terminal, that it is still at `what`, an address.
+
+    A store that does not answer is asked again for the better part of a minute before it counts as away.
+    """
+    words = f"still at {printable(what)} after {SLOW_S:g} s; a store that does not answer is asked again for a while"
+    timer = threading.Timer(SLOW_S, click.echo, (words,), {"err": True})
+    if sys.stderr.isatty():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def printable(text: str) -> str:

@@ -11,9 +11,10 @@ import click
 from rich.table import Table
 
 from s3_assets.builder.target import Target, read_target
-from s3_assets.cli.render import console, human_bytes, plain, printable
-from s3_assets.hour_file.mending import explain_command
+from s3_assets.cli.render import human_bytes, plain, print_tables, printable, said_when_slow
+from s3_assets.hour_file.mending import REBUILD, explain_command, sync_command
 from s3_assets.opening import open_pipeline
+from s3_assets.plural import counted
 from s3_assets.settings import load_settings
 
 if TYPE_CHECKING:
@@ -29,14 +30,15 @@ def show_hour(hour: Hour, *, as_json: bool) -> int:
     """
     with open_pipeline(load_settings(os.environ)) as pipeline:
         uri = pipeline.target_uri(hour)
-        target = read_target(pipeline.target, pipeline.target_key(hour), hour)
+        with said_when_slow(uri):
+            target = read_target(pipeline.target, pipeline.target_key(hour), hour)
     if target is None:
         command = printable(explain_command(hour))
         click.echo(f"there is no hour file {printable(uri)}; `{command}` says why", err=True)
         return 1
     if target.ledger is None:
         if target.problem is not None:
-            raise target.problem
+            raise target.problem.mended_by(sync_command(hour, REBUILD))
         return 1
     if as_json:
         click.echo(json.dumps(target_json(uri, target, target.ledger), indent=2, ensure_ascii=False))
@@ -76,13 +78,15 @@ def target_json(uri: str, target: Target, ledger: Ledger) -> dict[str, Any]:
 
 def print_target(uri: str, target: Target, ledger: Ledger) -> None:
     """The same for a person."""
-    out = console()
     facts = Table.grid(padding=(0, 2))
     for name, value in (
         ("hour file", uri),
         ("committed", f"{target.last_modified:%Y-%m-%d %H:%M:%S} UTC, ETag {target.etag}"),
         ("size", f"{human_bytes(target.size)}, {human_bytes(ledger.raw_length)} inflated"),
-        ("rows", f"{ledger.rows:,}, of {len(ledger.held):,} sources, in {len(ledger.segments):,} segments"),
+        (
+            "rows",
+            f"{ledger.rows:,}, of {counted(len(ledger.held), 'source')}, in {counted(len(ledger.segments), 'segment')}",
+        ),
         (
             "columns",
             "no header row" if ledger.header is None else ledger.header.decode("utf-8", "backslashreplace").strip(),
@@ -91,13 +95,12 @@ def print_target(uri: str, target: Target, ledger: Ledger) -> None:
         ("fingerprint", ledger.fingerprint),
     ):
         facts.add_row(name, plain(value))
-    out.print(facts)
+    tables = [facts]
     if ledger.quarantined:
         bad = Table("quarantined", "reason", "what was found", box=None, pad_edge=False)
         for unusable in ledger.quarantined:
             bad.add_row(plain(unusable.key), plain(unusable.reason), plain(unusable.detail))
-        out.print()
-        out.print(bad)
+        tables.append(bad)
     sources = Table("source", box=None, pad_edge=False)
     for name in ("rows", "source bytes", "in segment"):
         sources.add_column(name, justify="right")
@@ -106,5 +109,4 @@ def print_target(uri: str, target: Target, ledger: Ledger) -> None:
         for source in segment.sources:
             etag = source.etag if len(source.etag) <= 12 else source.etag[:12] + "…"  # noqa: PLR2004
             sources.add_row(plain(source.key), f"{source.rows:,}", f"{source.size:,}", str(number), plain(etag))
-    out.print()
-    out.print(sources)
+    print_tables(*tables, sources)

@@ -18,9 +18,10 @@ from s3_assets.builder.reconcile import (
     source_events,
     target_hours,
 )
-from s3_assets.cli.render import console, human_bytes, plain, printable, with_progress
+from s3_assets.cli.render import human_bytes, plain, print_tables, printable, said_when_slow, with_progress
 from s3_assets.errors import S3AssetsError
 from s3_assets.opening import open_pipeline
+from s3_assets.plural import counted
 from s3_assets.settings import load_settings
 
 if TYPE_CHECKING:
@@ -77,8 +78,10 @@ def opened(
     scope = hours.scope(settings, datetime.now(UTC))
     with open_pipeline(settings) as bare:
         pipeline = bare.with_stores(wrap(bare.source), wrap(bare.target))
-        listing = observe(pipeline, scope)
-        found = {*listing.hours, *target_hours(pipeline, scope)}
+        with said_when_slow(pipeline.source_uri("")):
+            listing = observe(pipeline, scope)
+        with said_when_slow(f"s3://{pipeline.target.bucket}/{pipeline.target_prefix}"):
+            found = {*listing.hours, *target_hours(pipeline, scope)}
         if not listing.hours and not listing.rejected:
             _say_nothing_found(pipeline, hours)
         listing.hours.clear()  # only its keys were needed, and there may be very many
@@ -117,11 +120,11 @@ def _print_results(results: list[dict[str, Any]], failures: list[HourFailure], l
                 human_bytes(result["bytes_up"]),
                 plain(result["reason"]),
             )
-        console().print(table)
+        print_tables(table)
     bad = sum(result["quarantined"] for result in results)
     click.echo(
-        f"{len(results)} hours right: {len(written)} written, {len(results) - len(written)} as they were"
-        + (f"; {bad} sources quarantined (see `s3-assets show EVENT HOUR`)" if bad else "")
+        f"{counted(len(results), 'hour')} right: {len(written):,} written, {len(results) - len(written):,} as they were"
+        + (f"; {counted(bad, 'source')} quarantined (see `s3-assets show EVENT HOUR`)" if bad else "")
         + (f"; {len(failures)} failed" if failures else "")
     )
     print_end(failures, listing)
@@ -130,13 +133,13 @@ def _print_results(results: list[dict[str, Any]], failures: list[HourFailure], l
 def print_end(failures: list[HourFailure], listing: Listing) -> None:
     """On stderr: keys that are no sources, and hours that failed."""
     if listing.rejected:
-        click.echo(f"{listing.rejected.total()} keys not taken in:", err=True)
+        click.echo(f"{counted(listing.rejected.total(), 'key')} not taken in:", err=True)
         for key, reason in listing.named:
             click.echo(f"  {key!r}: {reason}", err=True)
         if listing.rejected.total() > len(listing.named):
             click.echo(f"  and {listing.rejected.total() - len(listing.named)} more", err=True)
     if failures:
-        click.echo(f"{len(failures)} hours failed:", err=True)
+        click.echo(f"{counted(len(failures), 'hour')} failed:", err=True)
         for failure in failures:
             click.echo(f"  {printable(str(failure.hour))}: {printable(_error_text(failure))}", err=True)
 

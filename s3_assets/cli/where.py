@@ -16,7 +16,7 @@ from s3_assets.builder.since import held_since
 from s3_assets.cli.render import human_bytes, printable, with_progress
 from s3_assets.errors import KeyGrammarError, S3AssetsError
 from s3_assets.hour_file.keys import Hour, escape_event, label_of
-from s3_assets.hour_file.mending import explain_command, show_command
+from s3_assets.hour_file.mending import REBUILD, explain_command, show_command, sync_command
 from s3_assets.hour_file.whereabouts import State, Whereabouts, whereabouts
 from s3_assets.opening import open_pipeline
 from s3_assets.settings import load_settings
@@ -168,7 +168,8 @@ def _look(
     listed = {source.key: source for source in seen.sources}
     target = seen.target
     if target is not None and target.problem is not None:
-        words = (f"it belongs to {hour}, whose hour file can't be read: {target.problem.describe()}",)
+        problem = target.problem.mended_by(sync_command(hour, REBUILD))
+        words = (f"it belongs to {hour}, whose hour file can't be read: {problem.describe()}",)
         return {text: Answer(text, "failed", words) for text in wanted}
     ledger = None if target is None else target.ledger
     found = {text: whereabouts(key, ledger, listed.get(key)) for text, key in wanted.items()}

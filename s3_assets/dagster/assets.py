@@ -32,6 +32,7 @@ from s3_assets.dagster.resources import resources_of
 from s3_assets.errors import KeyGrammarError, S3AssetsError, SettingsError
 from s3_assets.hour_file.changes import data_version
 from s3_assets.hour_file.keys import Hour, label_of, parse_label, unescape_event
+from s3_assets.plural import counted
 from s3_assets.settings import Settings, load_alert_settings
 
 HOURS_PER_BACKFILL_RUN = 1000
@@ -268,9 +269,10 @@ def _failure(failures: list[HourFailure], hours: int) -> dg.Failure:
         dg.TableRecord({"hour": failure.hour.partition_key, "error": _say_failure(failure)}) for failure in failures
     ]
     schema = dg.TableSchema([dg.TableColumn("hour", "string"), dg.TableColumn("error", "string")])
+    right = hours - len(failures)
+    others = "" if not right else "; the other is right" if right == 1 else "; the others are right"
     return dg.Failure(
-        description=f"{len(failures)} of {hours} hours failed; the others are right. "
-        f"First: {_say_failure(failures[0])}",
+        description=f"{len(failures)} of {counted(hours, 'hour')} failed{others}. First: {_say_failure(failures[0])}",
         metadata={"failed_hours": dg.MetadataValue.table(records[:200], schema), "failed": len(failures)},
         allow_retries=False,
     )

@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+import sysconfig
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from s3_assets.demo.seaweedfs import EmbeddedS3
 from s3_assets.demo.stack import DagsterStack
 from s3_assets.errors import S3AssetsError
 from s3_assets.hour_file.keys import KeyGrammar
+from s3_assets.hour_file.mending import explain_command, show_command
+from s3_assets.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +45,7 @@ LOOK_S: Final = 1.0
 class DemoRunningError(S3AssetsError):
     """Another demo uses the same directory."""
 
-    hint = "end that one first, or give another --directory"
+    hint = "end that one first, or give another folder: --directory OTHER, with make DIRECTORY=OTHER"
 
 
 class LiveDemo:
@@ -80,7 +83,7 @@ class LiveDemo:
         self._server = EmbeddedS3(directory / "s3")
         self._stream = sample.stream(clock)
         self._seen: dict[str, Shown] = {}
-        self._link_shown = False
+        self._reading_shown = False
         self._reported = False
         self._awaited: set[str] = set()
         self._began = self._next_drop = time.monotonic()
@@ -169,7 +172,9 @@ class LiveDemo:
 
     def _say_where(self) -> None:
         variables = self.directory / "environment.sh"
-        lines = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(self.bucket.environment().items())]
+        values = {**self.bucket.environment(), "DAGSTER_HOME": str(self.stack.home)}
+        lines = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(values.items())]
+        lines.append(f'export PATH={shlex.quote(sysconfig.get_path("scripts"))}:"$PATH"\n')  # s3-assets, python
         with os.fdopen(os.open(variables, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.writelines(lines)
         self._out("")
@@ -180,28 +185,36 @@ class LiveDemo:
         self._out(f"  as variables   . {shlex.quote(str(variables))}")
         self._out(f"  logs           {self.stack.home}/*.log, {self._server.data_dir}/seaweedfs.log")
         self._out("  to end         Ctrl-C")
-        if KeyGrammar.target_key(sample.SEVEN) in self._seen:
-            self._show_link()
         self._out("")
+        self._show_reading()
 
-    def _show_link(self) -> None:
-        """A line to paste that reads an hour file with no code of this package."""
-        link = shlex.quote(self.bucket.link(sample.SEVEN))
+    def _show_reading(self) -> None:
+        """Once there is an hour file: a line to paste that reads it with no code of this package, and what it holds."""
+        hours = [hour for hour in map(KeyGrammar.target_hour, sorted(self._seen)) if hour is not None]
+        if self._reading_shown or not hours:
+            return
+        hour = hours[0]
+        link = shlex.quote(self.bucket.link(hour))
         if shutil.which("curl"):
-            command = f"curl -sS {link} | gzip -dc"
+            fetched = f"curl -sS {link}"
         else:
             fetch = "import sys, urllib.request as r; sys.stdout.buffer.write(r.urlopen(sys.argv[1]).read())"
-            command = f"{shlex.quote(sys.executable)} -c {shlex.quote(fetch)} {link} | gzip -dc"
-        self._out(f"  to read the hour file of {sample.SEVEN}:")
-        self._out(f"  {command}")
-        self._link_shown = True
+            fetched = f"{shlex.quote(sys.executable)} -c {shlex.quote(fetch)} {link}"
+        self._out("")
+        self._out(f"  to read the hour file of {hour}:")
+        self._out(f"  {fetched} | gzip -dc | head -3")
+        self._out(f"  and with the variables above, what it holds: {show_command(hour)}")
+        self._out("")
+        self._reading_shown = True
 
     # --- going on --------------------------------------------------------------------------------------------
 
     def _drop(self, drop: Drop) -> None:
         self.bucket.drop([drop])
         late = drop.hour is not None and drop.hour.end <= self._clock()
-        self._say(f"dropped{' LATE' if late else ''}  {drop.key}  {len(drop.data):,} bytes, {len(drop.rows)} rows")
+        self._say(
+            f"dropped{' LATE' if late else ''}  {drop.key}  {len(drop.data):,} bytes, {counted(len(drop.rows), 'row')}"
+        )
 
     def _watch(self) -> None:
         now = self.bucket.targets()
@@ -211,22 +224,22 @@ class LiveDemo:
                 continue
             change = f"{before.size:,} -> {now[key].size:,} bytes" if before else f"{now[key].size:,} bytes"
             self._say(f"hour file {'changed' if before else 'NEW'}  {key}  {change}{self._holds(hour, key)}")
-        for key in sorted(self._seen.keys() - now.keys()):
+        for key in sorted(key for key in self._seen.keys() - now.keys() if KeyGrammar.target_hour(key) is not None):
             self._say(f"hour file GONE  {key}")
         self._seen = now
-        if not self._link_shown and KeyGrammar.target_key(sample.SEVEN) in now:
-            self._out("")
-            self._show_link()
-            self._out("")
+        self._show_reading()
 
     def _holds(self, hour: Hour, key: str) -> str:
         """What the file's own ledger says."""
         target = read_target(self.bucket.store, TARGET_PREFIX + key, hour)
-        if target is None or target.ledger is None:
+        if target is None:
             return ""
+        if target.ledger is None:
+            problem = "" if target.problem is None else f": {target.problem.detail}"
+            return f"; it can't be read{problem}; see `{explain_command(hour)}`"
         ledger = target.ledger
         bad = f", {len(ledger.quarantined)} quarantined" if ledger.quarantined else ""
-        return f"; holds {ledger.rows:,} rows of {len(ledger.held)} sources{bad}"
+        return f"; holds {counted(ledger.rows, 'row')} of {counted(len(ledger.held), 'source')}{bad}"
 
     def _say(self, line: str) -> None:
         self._out(f"[{time.monotonic() - self._began:6.1f} s] {line}")

@@ -26,9 +26,16 @@ REPOSITORY: Final = "__repository__"
 """What Dagster calls the repository of a `Definitions`."""
 
 READY_S: Final = 180
-"""Longest wait for the UI and the code location, in seconds; they take about ten."""
+"""Longest wait for the code server, and then for the UI and the code location, in seconds; each takes about ten."""
+
+GRPC_S: Final = 180
+"""How long a call of the code server may take, in seconds.
+
+Dagster's own 60 are too few on a machine under load: a run whose process is not up by then fails.
+"""
 
 _POLL_S = 0.2
+_ANSWER_S = 10
 
 DAGSTER_YAML: Final = """\
 # Made by `s3-assets demo`.
@@ -136,7 +143,13 @@ class DagsterStack:
         return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Start all parts, and don't wait for them."""
+        """Start all parts: the daemon once the code server answers, the others without waiting for them.
+
+        A daemon that finds no code server takes runs off the queue all the same, and they fail.
+
+        Raises:
+            ServerStartError: The code server ended, or did not answer in time; all that was started has been ended.
+        """
         from s3_assets.dagster.internals import make_storage
 
         self.home.mkdir(parents=True, exist_ok=True)
@@ -153,8 +166,14 @@ class DagsterStack:
         daemon = ["dagster-daemon", "run", "--workspace", str(workspace)]
         make_storage(self.home)
         self._commands = {"code-server": code, "webserver": web, "daemon": daemon}
-        for name in self._commands:
-            self.restart(name)
+        try:
+            self.restart("code-server")
+            self.restart("webserver")
+            self._parts["code-server"].wait_until(lambda: code_server_answers(code_port), timeout_s=READY_S)
+            self.restart("daemon")
+        except BaseException:
+            self.stop()
+            raise
 
     def restart(self, name: str) -> None:
         """Start one part again, `code-server`, `webserver` or `daemon`; what is left of it is ended first."""
@@ -227,6 +246,7 @@ class DagsterStack:
         program = Path(sysconfig.get_path("scripts")) / command[0]
         env = {
             **os.environ,
+            "DAGSTER_GRPC_TIMEOUT_SECONDS": str(GRPC_S),
             **self._environment,
             "DAGSTER_HOME": str(self.home),
             "DAGSTER_DISABLE_TELEMETRY": "1",
@@ -260,6 +280,21 @@ class DagsterStack:
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Past any proxy of the environment: it is loopback."""
+
+
+def code_server_answers(port: int) -> bool:
+    """Whether a code server on loopback has loaded its code and takes calls: gRPC's health check, as Dagster's own."""
+    # All three come with Dagster, and without types.
+    import grpc  # type: ignore[import-untyped]
+    from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse  # type: ignore[import-untyped]
+    from grpc_health.v1.health_pb2_grpc import HealthStub  # type: ignore[import-untyped]
+
+    with grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            answer = HealthStub(channel).Check(HealthCheckRequest(service="DagsterApi"), timeout=_ANSWER_S)
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == HealthCheckResponse.SERVING)
 
 
 def _free_ports(count: int) -> list[int]:

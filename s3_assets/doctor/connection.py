@@ -73,8 +73,8 @@ def connection(place: Place) -> Iterator[Finding]:
         if is_about_who_asks(error):
             yield place.diagnosis(error)
             return
-    server = place.answers.server or "which does not say what it is"
-    yield passed(f"{place.clients.endpoint_url} answers: {server}")
+    server = place.answers.server
+    yield passed(f"{place.clients.endpoint_url} answers" + (f": {server}" if server else "; it does not name itself"))
 
 
 def clock(place: Place) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from s3_assets.doctor.cures import POLICY
 from s3_assets.doctor.findings import Finding, failed, passed, skipped, warned
 from s3_assets.doctor.policy import SCRATCH
 from s3_assets.errors import AccessDeniedError, KeyGrammarError, NotFoundError, StoreError
+from s3_assets.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +59,8 @@ def _keys(place: Place, grammar: KeyGrammar, found: list[ObjectInfo], folders: i
     sources = len(found) - others.total()
     reasons = "".join(f"; {count:,} {reason}" for reason, count in others.most_common(3))
     words = (
-        f"{place.location}: {folders:,} folders of events; of {len(found):,} keys looked at, {sources:,} are sources"
+        f"{place.location}: {counted(folders, 'folder')} of events; {counted(len(found), 'key')} looked at: "
+        f"by name, {counted(sources, 'source')}"
     )
     if sources:
         yield passed(f"{words}{reasons}")
@@ -88,7 +90,8 @@ def target(place: Place, grammar: KeyGrammar) -> Iterator[Finding]:
         yield place.diagnosis(error)
         return
     hours = sum(grammar.target_hour(info.key[len(place.prefix) :]) is not None for info in found)
-    yield passed(f"{place.location}: of {len(found):,} keys looked at, {hours:,} are hour files")
+    looked = f"{counted(len(found), 'key')} looked at"
+    yield passed(f"{place.location}: {looked}: by name, {counted(hours, 'hour file')}; none was read")
     yield from _missing(place)
     nowhere = _nowhere(place)
     yield from _wanted(

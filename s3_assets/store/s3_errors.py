@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from s3_assets.errors import (
@@ -66,6 +66,7 @@ _OBSTORE_STATUS = re.compile(r"status code: (\d{3})")
 _OBSTORE_CODE = re.compile(r"<Code>([^<]*)</Code>")
 _OBSTORE_MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
 _OBSTORE_BUCKET = re.compile(r"<BucketName>([^<]*)</BucketName>")
+_OBSTORE_RESOURCE = re.compile(r"<Resource>([^<]*)</Resource>")
 _URL = re.compile(r"\w+://\S+")
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[\w.-]+")
 _NO_RANGE = ("non-partial response when range requested", "CONTENT_RANGE", "Requested range")
@@ -137,7 +138,8 @@ def _from_botocore(error: Exception, operation: str, key: str, *, conditional: b
         if code.isdigit():  # a HEAD has no body: botocore puts the status where the code goes
             status, code = int(code), ""
         message = str(answer.get("Error", {}).get("Message", ""))
-        message = _with_bucket(message, str(answer.get("Error", {}).get("BucketName", "")))
+        told: dict[str, Any] = {**answer.get("Error", {})}  # S3's own types leave out what only some errors have
+        message = _with_bucket(message, code, str(told.get("BucketName") or ""), str(told.get("Resource") or ""))
         return classify(operation, key, status=status, code=code, message=message, conditional=conditional)
     name = type(error).__name__
     denied = (
@@ -164,17 +166,17 @@ def _from_botocore(error: Exception, operation: str, key: str, *, conditional: b
 
 def _from_obstore(text: str, operation: str, key: str, *, conditional: bool) -> StoreError:
     text = text.partition("\n\nDebug source:")[0]
-    found = _OBSTORE_STATUS.search(text)
+    status = _OBSTORE_STATUS.search(text)
     code = _OBSTORE_CODE.search(text)
     message = _OBSTORE_MESSAGE.search(text)
-    bucket = _OBSTORE_BUCKET.search(text)
-    if found or code:
+    bucket, resource = _OBSTORE_BUCKET.search(text), _OBSTORE_RESOURCE.search(text)
+    if status or code:
         return classify(
             operation,
             key,
-            status=int(found[1]) if found else None,
+            status=int(status[1]) if status else None,
             code=code[1] if code else "",
-            message=_with_bucket(message[1] if message else "", bucket[1] if bucket else ""),
+            message=_with_bucket(*(found[1] if found else "" for found in (message, code, bucket, resource))),
             conditional=conditional,
         )
     if any(sign in text for sign in _NO_RANGE):
@@ -187,9 +189,10 @@ def _from_obstore(text: str, operation: str, key: str, *, conditional: bool) -> 
     return StoreUnavailableError(operation, key, detail)
 
 
-def _with_bucket(message: str, bucket: str) -> str:
-    """The server's words, and the bucket, which AWS and others name in a field of its own."""
-    return f"{message} ({bucket!r})" if bucket and bucket not in message else message
+def _with_bucket(message: str, code: str, bucket: str, resource: str) -> str:
+    """The server's words, and the bucket, which AWS names in a field of its own; others name what was asked for."""
+    name = bucket or (resource if code == "NoSuchBucket" else "")
+    return f"{message} ({name!r})" if name and name not in message else message
 
 
 def server_of(url: str) -> str:

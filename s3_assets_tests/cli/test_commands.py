@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 
 import pytest
 
+from s3_assets.cli import render
+from s3_assets.cli.render import said_when_slow
 from s3_assets_tests.deployment import FIVE_FILES, Deployment
 
 EVENT = "customer_new_customer_event"
@@ -102,20 +106,44 @@ def test_show_of_no_hour_file_says_how_to_find_out_why(five: Deployment, call) -
     assert f"s3-assets plan --explain '{EVENT}|2021-09-01-07:00'" in err
 
 
+def test_a_store_that_does_not_answer_is_told_before_it_counts_as_away(monkeypatch, capsys) -> None:
+    """Once, and to a person only: what goes to a file is compared and counted."""
+    monkeypatch.setattr(render, "SLOW_S", 0)
+    for is_person in (False, True):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda is_person=is_person: is_person)
+        said = ""
+        until = time.monotonic() + 60
+        with said_when_slow("s3://raw/source/\x1b"):
+            while is_person and not said and time.monotonic() < until:
+                said = capsys.readouterr().err
+        assert said.startswith("still at s3://raw/source/\\x1b after 0 s; a store that") == is_person
+        assert capsys.readouterr().err == ""
+
+
 def test_a_failing_hour_is_named_with_what_to_do_and_the_exit_code_is_1(five: Deployment, call) -> None:
     """The other hour is made; the foreign file stands until a rebuild is asked for."""
     five.store.put(f"target/{EVENT}/2021-09-01/07.csv.gz", b"someone's data")
     code, out, err = call("sync")
     assert code == 1
-    assert "1 hours right: 1 written" in out
-    assert "1 hours failed" in err
+    assert "1 hour right: 1 written" in out
+    assert "1 hour failed:" in err
     assert f"s3-assets sync --rebuild --event {EVENT} --from 2021-09-01-07:00 --to 2021-09-01-07:00" in err
+    mend = f"`s3-assets sync --rebuild --event {EVENT} --from 2021-09-01-07:00 --to 2021-09-01-07:00`"
     code, _, err = call("show", EVENT, "2021-09-01-07:00")
     assert code == 1
     assert "there is no ledger at its end" in err
+    assert mend in err
+    code, _, err = call("history", EVENT, "2021-09-01-07:00", "--at", "2999-12-31")
+    assert code == 1
+    assert mend in err
+    assert mend in call("where", f"{EVENT}/2021-09-01/07_00_file_123.csv")[1]
     code, out, err = call("sync", "--rebuild", "--from", "2021-09-01-07:00", "--to", "2021-09-01-07:00")
     assert (code, err) == (0, "")
     assert "in place of a file that can't be read" in out
+    lines = out.splitlines()
+    assert len(lines) == 3  # the head, the hour with all of its reason, the sum: to a pipe nothing is wrapped or padded
+    assert [line.rstrip() for line in lines] == lines
+    assert lines[1].endswith("to read")
     assert five.hour_file(f"{EVENT}/2021-09-01/07.csv.gz").count(b"\n") == 5
 
 
@@ -124,7 +152,7 @@ def test_keys_that_are_no_sources_are_named(five: Deployment, call) -> None:
     five.drop(f"{EVENT}/2021-09-01/25_61_x.csv", b"a\n1\n")
     code, _, err = call("sync")
     assert code == 0
-    assert "1 keys not taken in" in err
+    assert "1 key not taken in" in err
     assert "25_61_x.csv" in err
     assert "no such hour" in err
 

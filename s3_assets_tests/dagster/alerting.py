@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -23,14 +23,19 @@ PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 
 @dataclass
 class Daemon:
-    """Evaluates the sensor, and keeps its cursor from one tick to the next."""
+    """Evaluates the sensor, and keeps its cursor from one tick to the next.
+
+    Attributes:
+        wrong: What its last tick named as wrong now.
+    """
 
     instance: dg.DagsterInstance
     definitions: dg.Definitions
     cursor: str | None = None
+    wrong: list[str] = field(default_factory=list)
 
     def tick(self) -> str:
-        """One tick: what it says of itself."""
+        """One tick: what it says of itself, but for what is wrong now."""
         with dg.build_sensor_context(
             instance=self.instance,
             cursor=self.cursor,
@@ -41,7 +46,8 @@ class Daemon:
         assert isinstance(result, dg.SensorResult)
         assert isinstance(result.skip_reason, dg.SkipReason)
         self.cursor = result.cursor
-        return str(result.skip_reason.skip_message)
+        said, *self.wrong = str(result.skip_reason.skip_message).split("; wrong now: ")
+        return said
 
 
 @contextmanager

@@ -569,8 +569,10 @@ def test_the_first_failure_the_silence_and_the_recovery(instance, daemon, slack,
     )
     assert slack.posted[0]["channel"] == "#data"
     assert daemon.tick() == daemon.tick() == "1 problem; 1 alert open"
+    assert daemon.wrong == ["payments: 1 hour can't be made right, 2024-06-01-07:00"]
     materialize(instance, PAYMENTS)
     assert daemon.tick() == "no problem; no alert open; 1 message sent"
+    assert daemon.wrong == []
     assert slack.posted[1]["text"] == (
         f"payments: 1 hour right again\n2024-06-01-07:00\nSince: {since:%Y-%m-%d %H:%M} UTC, for 5 min"
     )
@@ -594,6 +596,19 @@ def test_a_storm_is_one_message(instance, daemon, slack):
     assert len(str(daemon.cursor).encode()) < 500
 
 
+def test_a_tick_names_ten_of_what_is_wrong_the_errors_first(instance, daemon, slack):
+    """And counts the rest: it is a line of a table."""
+    materialize(instance, Hour("a", "2024-06-01-07:00"), {"x.csv": "damaged gzip"})
+    for event in "bcdefghijkl":
+        hour = Hour(event, "2024-06-01-07:00")
+        record_failure(instance, hour, since=NOW, error=f"{event.upper()}Error", permanent=True)
+    while "waiting" in daemon.tick():
+        pass
+    *named, last = daemon.wrong
+    assert [one.split(":")[0] for one in named] == list("bcdefghij")
+    assert last == "k: 1 hour can't be made right, 2024-06-01-07:00; and 2 alerts more"
+
+
 def test_a_retry_that_succeeds_says_nothing(instance, daemon, slack):
     """Failed once, right a minute later."""
     record_failure(instance, PAYMENTS, since=datetime.now(UTC), error="StoreUnavailableError", permanent=False)
@@ -609,6 +624,7 @@ def test_while_slack_is_down_ticks_say_so_and_nothing_is_lost(instance, daemon, 
     slack.standing = FAILS
     said = daemon.tick()
     assert said.startswith("1 problem; no alert open; 1 message waiting; an alert for #data was not sent: HTTP 500")
+    assert daemon.wrong == ["payments: 1 hour can't be made right, 2024-06-01-07:00"]
     slack.standing = OK
     assert daemon.tick() == "1 problem; 1 alert open; 1 message sent"
 

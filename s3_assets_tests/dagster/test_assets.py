@@ -108,11 +108,13 @@ def test_a_failing_hour_hides_no_other_and_the_run_is_red(deployment: Deployment
     [failure] = [event.step_failure_data for event in result.all_events if event.is_step_failure]
     assert failure.user_failure_data is not None
     description = str(failure.user_failure_data.description)
-    assert "1 of 2 hours failed" in description
+    assert description.startswith("1 of 2 hours failed; the other is right. First: ")
     assert f"{EVENT} 2021-09-01-07:00" in description
     assert "s3-assets sync --rebuild" in description
     [record] = failure.user_failure_data.metadata["failed_hours"].records
     assert record.data["hour"] == SEVEN
+    [alone] = [event.step_failure_data for event in location.run(_config(SEVEN)).all_events if event.is_step_failure]
+    assert str(alone.user_failure_data.description).startswith("1 of 1 hour failed. First: ")
     rebuilt = location.run(_config(SEVEN, rebuild=True))
     assert rebuilt.success
     assert deployment.hour_file(f"{EVENT}/2021-09-01/07.csv.gz").count(b"\n") == 5

@@ -91,6 +91,8 @@ def test_the_example_of_an_instance_is_one(tmp_path: Path) -> None:
         concurrency = instance.get_concurrency_config()
         assert concurrency.pool_config.default_pool_limit == 1
         assert str(concurrency.pool_config.pool_granularity) == "PoolGranularity.OP"
+        assert not instance.nux_enabled
+        assert not instance.telemetry_enabled
 
 
 def test_runs_on_hour_files_share_a_pool() -> None:

@@ -73,7 +73,10 @@ def aws_takes(words: Sequence[str]) -> None:
 
 
 def python_takes(words: Sequence[str]) -> None:
-    """A module of ours that is a program; one that has options takes these."""
+    """A module of ours that is a program; one that has options takes these. A line of Python is one."""
+    if words[1] == "-c":
+        compile(words[2], "<typed>", "exec")
+        return
     assert words[1] == "-m", words
     spec = importlib.util.find_spec(words[2])
     assert spec is not None, f"there is no module {words[2]}"

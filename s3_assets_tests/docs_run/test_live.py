@@ -62,6 +62,9 @@ def test_dagster_runs_as_the_readme_starts_it(site: Site) -> None:
         said(".venv/bin/dagster sensor start source_sensor")  # the UI does no more
         wait_until(lambda: reader.type("s3-assets doctor").code == 0, BOUND_S, "a checkup without a fault")
         wait_until(lambda: reader.type("s3-assets watchdog").code == 0, BOUND_S, "a watchdog that is content")
+        alone = ".venv/bin/dagster asset materialize --select hourly_gzip --partition 'payments|2024-06-01-07:00' -m"
+        alone += " s3_assets.dagster.definitions"
+        wait_until(lambda: reader.type(alone).code == 0, BOUND_S, "one hour made from the shell")
         assert "cursor" in said(".venv/bin/dagster sensor cursor alerts_sensor --delete").printed.lower()
     finally:
         dev.stop()

@@ -112,7 +112,7 @@ def closed_port() -> int:
         ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "connection", "SignatureDoesNotMatch: the secret does not belong"),
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "credentials", "there are no AWS credentials"),
         ({"AWS_PROFILE": "nobody"}, "credentials", "ProfileNotFound"),
-        ({"AWS_ENDPOINT_URL": "closed"}, "connection", "EndpointConnectionError -> does the store answer?"),
+        ({"AWS_ENDPOINT_URL": "closed"}, "connection", "EndpointConnectionError at http://127.0.0.1:"),
         ({"AWS_ENDPOINT_URL": "127.0.0.1:8333"}, "connection", "AWS_ENDPOINT_URL needs a scheme"),
         ({"S3_ASSETS_SOURCE": "s3://no-such-bucket/source/"}, "source", "there is no bucket 'no-such-bucket'"),
         ({"S3_ASSETS_TARGET": "s3://no-such-bucket/target/"}, "target", "check the bucket in S3_ASSETS_TARGET"),
