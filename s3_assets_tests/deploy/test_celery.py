@@ -178,6 +178,7 @@ def test_a_late_file_goes_before_what_is_left_of_a_replay(workers: Workers):
     workers.stack.start_sensor(SENSOR)
     close_gate(workers, READ)
     replay = workers.replay("--rebuild", "--event", EVENTS[0], S3_ASSETS_HOURS_PER_RUN="50")
+    both_at_the_gate(workers)
     wait_until(lambda: len(runs(workers, waits_of_replay)) == 8, BOUND_S, "eight chunks in the queue, two at the gate")
     late = Hour("late", f"{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%d-%H:00}")
     workers.send(late, "00_a", b"1,late\n")
