@@ -18,13 +18,15 @@ import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bench.results import Part, say
 from s3_assets.hour_file.keys import Hour
-from s3_assets_tests.deploy.celery_stack import Workers, cpu_s
 from s3_assets_tests.deploy.debian_servers import missing
 from s3_assets_tests.soak.living import wait_until
+
+if TYPE_CHECKING:
+    from s3_assets_tests.deploy.celery_stack import Workers
 
 EVENTS: Final = 4
 FILE_BYTES: Final = 10_000
@@ -54,6 +56,8 @@ def machine() -> tuple[float, float]:
 
 def measure(workers: Workers, hours: list[Hour], files: int, chunk: int) -> dict[str, Any]:
     """One replay, from the start of its first run to the end of its last one."""
+    from s3_assets_tests.deploy.celery_stack import cpu_s
+
     chance = random.Random(5)
     workers.send_all((hour, f"{n * 60 // files:02d}_file_{n}", rows(chance)) for hour in hours for n in range(files))
     events = [word for event in sorted({hour.event for hour in hours}) for word in ("--event", event)]
@@ -104,6 +108,8 @@ def main() -> None:
     given = parser.parse_args()
     if reason := missing():
         sys.exit(reason)
+    from s3_assets_tests.deploy.celery_stack import Workers  # of the extra `deploy`
+
     part, chance = Part(given.to, "workers"), random.Random(1)
     with tempfile.TemporaryDirectory() as folder, Workers(Path(folder), f"{FIRST:%Y-%m-%d}", *NAMES) as workers:
         for number in range(given.rounds):

@@ -117,6 +117,7 @@ class ReplayRun:
         status: One of Dagster's, or PLANNED, LAUNCHING or DELETED.
         done: Hours that it has materialized.
         words: Why it did not end well.
+        failed_once: Whether it was seen to have failed without a word on whether Dagster tries it again.
     """
 
     names: Names
@@ -125,6 +126,7 @@ class ReplayRun:
     status: str = PLANNED
     done: int = 0
     words: str = ""
+    failed_once: bool = False
 
     @property
     def is_under_way(self) -> bool:
@@ -438,6 +440,9 @@ def look(runs: Sequence[ReplayRun], webserver: Webserver) -> list[ReplayRun]:
             run.status = DELETED
         elif seen["status"] == "FAILURE" and seen["tags"].get("dagster/will_retry") == "true":
             run.run_id = seen["tags"].get("dagster/auto_retry_run_id", run.run_id)
+            run.failed_once = False
+        elif seen["status"] == "FAILURE" and "dagster/will_retry" not in seen["tags"] and not run.failed_once:
+            run.failed_once = True  # Dagster says that it failed, and a moment later whether it tries again
         else:
             run.status = seen["status"]
             run.done = min(seen["materializations"], len(run.batch.hours))

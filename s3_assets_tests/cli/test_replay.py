@@ -373,6 +373,7 @@ def test_a_run_that_dagster_tries_again_is_under_way_until_the_last_try(five: De
     web, instance = Webserver(served.url), served.instance
     assert look([run], web) == []
     instance.report_run_failed(instance.get_run_by_id(lost))
+    assert look([run], web) == []  # the tag comes a moment later
     instance.add_run_tags(lost, {"dagster/will_retry": "true"})
     assert look([run], web) == []
     instance.add_run_tags(lost, {"dagster/auto_retry_run_id": retry})
