@@ -122,10 +122,10 @@ def test_a_killed_worker_costs_the_rest_of_its_chunk(deployed: Workers):
     run, chunk = caught_in_the_middle(workers, "worker-2")
     stood = made_of(workers, chunk)
     workers.kill_worker("worker-2")
+    wait_until(lambda: workers.at_work().keys() == {"worker-1"}, BOUND_S, "one worker is left")
+    workers.stack.start_worker("worker-2")  # before the other one, which is at the gate, can do all of it
     workers.gate.open()
     noticed_s = wait_until(lambda: status(workers, run) == "FAILURE", BOUND_S, "the run is known to be lost")
-    wait_until(lambda: workers.at_work().keys() == {"worker-1"}, BOUND_S, "one worker is left")
-    workers.stack.start_worker("worker-2")
     code, said = replay.end(BOUND_S)
     took_s = time.monotonic() - began
 
