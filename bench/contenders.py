@@ -67,8 +67,12 @@ class Task:
 # --- s3_assets ---------------------------------------------------------------------------------------------
 
 
-def ours(task: Task, compression: str) -> Callable[[], None]:
-    """As `s3-assets sync` and a run of the asset do it: list, read the ledger, plan, build, commit."""
+def ours(task: Task, compression: str = "default", commit: str = "stage") -> Callable[[], None]:
+    """As `s3-assets sync` and a run of the asset do it: list, read the ledger, plan, build, commit.
+
+    How a large file is committed is said here, as a process finds it out once: SeaweedFS wants `stage`, which copies
+    the file twice, AWS `complete`, which copies it once. No other writer is here, so that `complete` can't go wrong.
+    """
     import isal.isal_zlib  # noqa: F401  (imported when first needed: here, before the clock starts, as the others'
     import zlib_ng.zlib_ng  # noqa: F401  (the same)
 
@@ -85,7 +89,7 @@ def ours(task: Task, compression: str) -> Callable[[], None]:
             "S3_ASSETS_SOURCE": f"s3://{task.bucket}/{task.source}",
             "S3_ASSETS_TARGET": f"s3://{task.bucket}/{task.target}",
             "S3_ASSETS_CONFIG": str(config),
-            "S3_ASSETS_LARGE_COMMIT": "stage",  # what a process finds out about SeaweedFS by itself, once
+            "S3_ASSETS_LARGE_COMMIT": commit,
         }
     )
     opened = open_pipeline(settings)
@@ -258,8 +262,9 @@ def duckdb(task: Task) -> Callable[[], None]:
 
 
 CONTENDERS: Final[dict[str, Callable[[Task], Callable[[], None]]]] = {
-    "s3_assets": lambda task: ours(task, "default"),
-    "s3_assets fast": lambda task: ours(task, "fast"),
+    "s3_assets": ours,
+    "s3_assets fast": lambda task: ours(task, compression="fast"),
+    "s3_assets as on AWS": lambda task: ours(task, commit="complete"),
     "today": today,
     "s5cmd, pigz": lambda task: shell(task, _RECOMPRESS if task.late else _BUILD),
     "s5cmd, new member": lambda task: shell(task, _MEMBER),

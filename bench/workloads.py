@@ -21,8 +21,8 @@ MB: Final = 1_000_000
 LATE_BYTES: Final = 10_000
 
 BUILDERS: Final = ("s3_assets", "s3_assets fast", "today", "s5cmd, pigz", "duckdb", "floor")
-APPENDERS: Final = ("s3_assets", "today", "s5cmd, pigz", "s5cmd, new member", "floor")
-SPLICERS: Final = ("s3_assets", "floor")
+APPENDERS: Final = ("s3_assets", "s3_assets as on AWS", "today", "s5cmd, pigz", "s5cmd, new member", "floor")
+SPLICERS: Final = ("s3_assets", "s3_assets as on AWS", "floor")
 
 
 @dataclass(frozen=True, slots=True)

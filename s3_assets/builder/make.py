@@ -195,7 +195,7 @@ class SegmentMaker:
         """Read the compressed segment back, count its rows, and add it to the hour's spool."""
         scanner = RowScanner(_ANY_LENGTH)
         for piece in inflate(own.pieces(0, own.size), raw_length=encoder.raw_length, crc=encoder.crc):
-            scanner.feed(piece)
+            scanner.count(piece)
         if scanner.finish() or scanner.rows != rows:
             msg = f"{rows} rows went into a segment, {scanner.rows} come out of it"
             raise AccountingError(msg)

@@ -14,6 +14,7 @@ from s3_assets.builder.build import BuildOptions, HourResult
 from s3_assets.builder.pipeline import Pipeline
 from s3_assets.builder.reconcile import HourFailure, Scope, make_right, observe, target_hours
 from s3_assets.dagster.checks import no_failing, no_failing_hours, no_quarantined, no_quarantined_sources
+from s3_assets.dagster.garbage import set_aside_what_is_loaded
 from s3_assets.dagster.internals import DATA_VERSION_TAG, tag_run
 from s3_assets.dagster.metadata import console_of, hour_metadata
 from s3_assets.dagster.names import POOL, Names
@@ -160,9 +161,9 @@ def hourly_gzip(start: date, names: Names, owners: Sequence[str] = ()) -> dg.Ass
         try:
             with pipeline.open(s3) as site:
                 hours = _hours(context, config, site, pipeline.settings(), names)
-                console = console_of(s3)
+                console = console_of(getattr(context.resources, names.s3))
                 context.log.info("%d hours", len(hours))
-                with Recorder(context, len(hours)) as recorder:
+                with set_aside_what_is_loaded(), Recorder(context, len(hours)) as recorder:
                     for outcome in make_right(site, hours, options):
                         if isinstance(outcome, HourFailure):
                             failures.append(outcome)

@@ -2,18 +2,20 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import dagster as dg
-from dagster_aws.s3 import S3Resource
 
 from s3_assets.builder.build import HourResult
 from s3_assets.builder.pipeline import Pipeline
-from s3_assets.dagster.resources import session_of
 from s3_assets.hour_file.ledger import Ledger
 from s3_assets.hour_file.plan import Change
 from s3_assets.hour_file.rows import column_names
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 NEWEST_SOURCES = 10
 """Rows of the table of the newest sources."""
@@ -26,12 +28,13 @@ CONSOLES = {"amazonaws.com": "https://s3.console.aws.amazon.com", "amazonaws.com
 """Where people look at buckets in a browser, by the domain of the endpoint."""
 
 
-def console_of(s3: S3Resource) -> str | None:
-    """Where AWS shows the objects that `s3` reaches; None where they are on another store, which has no such page.
+def console_of(client: "S3Client") -> str | None:
+    """Where AWS shows the objects that `client` reaches; None where they are on another store, which has no such page.
 
-    Nothing is sent: whatever names the endpoint (the resource, the environment, a profile) is asked.
+    Args:
+        client: As the S3Resource of a run makes it, which knows what names the endpoint: the resource, the environment
+            or a profile. Nothing is sent.
     """
-    client = session_of(s3).client("s3", region_name=s3.region_name, endpoint_url=s3.endpoint_url)
     host = urlsplit(client.meta.endpoint_url).hostname or ""
     return next((page for domain, page in CONSOLES.items() if host.endswith(f".{domain}")), None)
 
@@ -102,13 +105,29 @@ def hour_metadata(pipeline: Pipeline, result: HourResult, console: str | None = 
 
 def _of_ledger(ledger: Ledger, size: int) -> Mapping[str, Any]:
     table: dict[str, Any] = {"dagster/partition_row_count": ledger.rows, "dagster/storage_kind": "s3"}
-    if ledger.header is not None:
-        names = [name.decode("utf-8", "backslashreplace") for name in column_names(ledger.header)]
-        columns = [dg.TableColumn(name or f"column {place}", "string") for place, name in enumerate(names, start=1)]
-        if len({column.name for column in columns}) == len(columns):
-            table["dagster/column_schema"] = dg.TableSchema(columns)
+    if ledger.header is not None and (columns := _columns(ledger.header)) is not None:
+        table["dagster/column_schema"] = columns
     ratio = {"compression_ratio": round(ledger.raw_length / size, 3)} if size else {}
     return {**table, "plain_bytes": ledger.raw_length, **ratio}
+
+
+@lru_cache(maxsize=64)
+def _columns(header: bytes) -> dg.TableSchema | None:
+    """The columns of a header row; None where two have one name. Most hours of a run have the same."""
+    names = [name.decode("utf-8", "backslashreplace") for name in column_names(header)]
+    columns = [dg.TableColumn(name or f"column {place}", "string") for place, name in enumerate(names, start=1)]
+    return dg.TableSchema(columns) if len({column.name for column in columns}) == len(columns) else None
+
+
+_NEWEST = dg.TableSchema(
+    [
+        dg.TableColumn("state", "string", description="what this materialization did with it"),
+        dg.TableColumn("source", "string", description="the file name; event and date are the partition's"),
+        dg.TableColumn("rows", "int"),
+        dg.TableColumn("bytes", "int", description="as stored at the source"),
+        dg.TableColumn("arrived", "string", description="Last-Modified: month-day and time, UTC"),
+    ]
+)
 
 
 def _newest(result: HourResult) -> dg.TableMetadataValue:
@@ -130,16 +149,7 @@ def _newest(result: HourResult) -> dg.TableMetadataValue:
         )
         for when, source in dated[:NEWEST_SOURCES]
     ]
-    schema = dg.TableSchema(
-        [
-            dg.TableColumn("state", "string", description="what this materialization did with it"),
-            dg.TableColumn("source", "string", description="the file name; event and date are the partition's"),
-            dg.TableColumn("rows", "int"),
-            dg.TableColumn("bytes", "int", description="as stored at the source"),
-            dg.TableColumn("arrived", "string", description="Last-Modified: month-day and time, UTC"),
-        ]
-    )
-    return dg.MetadataValue.table(records, schema)
+    return dg.MetadataValue.table(records, _NEWEST)
 
 
 def _quarantined(ledger: Ledger) -> dg.TableMetadataValue:

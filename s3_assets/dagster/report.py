@@ -102,7 +102,8 @@ def delivery_report(start: date, names: Names, owners: Sequence[str] = ()) -> dg
         failures: list[str] = []
         try:
             with pipeline.open(s3) as site:
-                asked, console = _days(context, config, pipeline.settings(), names), console_of(s3)
+                asked = _days(context, config, pipeline.settings(), names)
+                console = console_of(getattr(context.resources, names.s3))
                 context.log.info("%d days of events", len(asked))
                 for day, event in asked:
                     try:

@@ -110,6 +110,17 @@ class RowScanner:
         limit = self._max_row_bytes
         if len(data) > limit:
             return b"".join([self.feed(data[start : start + limit]) for start in range(0, len(data), limit)])
+        data, end = self._scan(data)
+        return data[:end]
+
+    def count(self, data: bytes) -> None:
+        """The same, where the rows themselves are not wanted: they are not copied."""
+        for start in range(0, len(data), self._max_row_bytes):
+            self._scan(data[start : start + self._max_row_bytes])
+
+    def _scan(self, data: bytes) -> tuple[bytes, int]:
+        """What was left with `data`, and where its whole rows end."""
+        limit = self._max_row_bytes
         data = self._rest + data if self._rest else data
         end, rows = whole_rows(data)
         self._rest = data[end:]
@@ -120,7 +131,7 @@ class RowScanner:
         if end:
             self._newline = b"\r\n" if data[end - 2 : end] == b"\r\n" else b"\n"
         self.rows += rows
-        return data[:end]
+        return data, end
 
     def finish(self) -> bytes:
         """The last row, with the newline that it lacked; empty where the data ended in one.

@@ -106,16 +106,23 @@ class SegmentEncoder:
         """Compressed bytes that are ready, maybe none."""
         self.crc = crc32(data, self.crc)
         self.raw_length += len(data)
-        self._waiting += data
+        view = memoryview(data)  # what is not cut is not copied
         ready: list[bytes] = []
-        while len(self._waiting) >= COMPRESS_PIECE_BYTES:
-            ready.append(self._compressor.compress(bytes(self._waiting[:COMPRESS_PIECE_BYTES])))
-            del self._waiting[:COMPRESS_PIECE_BYTES]
+        while len(self._waiting) + len(view) >= COMPRESS_PIECE_BYTES:
+            missing = COMPRESS_PIECE_BYTES - len(self._waiting)
+            piece, view = view[:missing], view[missing:]
+            if self._waiting:
+                self._waiting += piece
+                ready.append(self._compressor.compress(self._waiting))
+                self._waiting.clear()
+            else:
+                ready.append(self._compressor.compress(piece))
+        self._waiting += view
         return b"".join(ready)
 
     def finish(self) -> bytes:
         """The rest, up to the full flush."""
-        ready: bytes = self._compressor.compress(bytes(self._waiting)) if self._waiting else b""
+        ready: bytes = self._compressor.compress(self._waiting) if self._waiting else b""
         self._waiting.clear()
         rest: bytes = self._compressor.flush(zlib_ng.Z_FULL_FLUSH)
         return ready + rest

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import threading
+
 import dagster as dg
 import pytest
 
@@ -95,3 +98,57 @@ def test_a_full_batch_is_written_at_once(full, on_files: Location, batches, monk
     monkeypatch.setattr(recorder, "MOST_KEPT", 5)
     assert on_files.run(_config(HOURS)).success
     assert [len(batch) for batch in batches if batch != ["orders|2021-09-01-07:00"]] == [5, 5, 5, 5, 4]
+
+
+def test_a_write_that_fails_fails_the_run(full, on_files: Location, monkeypatch) -> None:
+    """It is in another thread; and what is kept by then is tried once more at the end."""
+    kept: list[int] = []
+
+    def full_disk(context, events) -> None:
+        kept.append(len(events))
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(recorder, "EVERY_S", 0)
+    monkeypatch.setattr(recorder, "store_batch", full_disk)
+    result = on_files.run(_config(HOURS))
+    assert not result.success
+    [failure] = result.filter_events(lambda event: event.is_step_failure)
+    assert "no space left" in str(failure.step_failure_data.error)
+    assert len(kept) == 2, "the first write, and that at the end"
+
+
+def test_hours_are_made_while_others_are_recorded(full, on_files: Location, monkeypatch) -> None:
+    """Else each write is a pause for those who make them."""
+    monkeypatch.setattr(recorder, "EVERY_S", 0)
+    store, more_came, seen = recorder.store_batch, threading.Event(), []
+    add = Recorder.add
+
+    def noted(self, made, note):
+        seen.append(made)
+        if len(seen) == 2:
+            more_came.set()
+        yield from add(self, made, note)
+
+    def slow(context, events) -> None:
+        assert more_came.wait(60), "the next hour came only after the write of the one before"
+        store(context, events)
+
+    monkeypatch.setattr(Recorder, "add", noted)
+    monkeypatch.setattr(recorder, "store_batch", slow)
+    assert on_files.run(_config(HOURS)).success
+    assert len(latest_tags(on_files.instance, ASSET, [DATA_VERSION_TAG])) == len(HOURS)
+
+
+def test_what_was_loaded_is_set_aside_for_the_time_of_a_run(full, on_files: Location, batches, monkeypatch) -> None:
+    """And given back, or what one run leaves would stay for ever in a process that has many."""
+    aside: list[int] = []
+    store = recorder.store_batch
+
+    def noted(context, events) -> None:
+        aside.append(gc.get_freeze_count())
+        store(context, events)
+
+    monkeypatch.setattr(recorder, "store_batch", noted)
+    assert on_files.run(_config(HOURS)).success
+    assert min(aside) > 100_000
+    assert gc.get_freeze_count() == 0

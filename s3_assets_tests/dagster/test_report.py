@@ -304,17 +304,17 @@ def no_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_only_aws_has_a_page_for_an_object(no_endpoint: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A link that leads nowhere is worse than none; another store's objects are named by `dagster/uri`."""
-    aws = console_of(S3Resource())
+    aws = console_of(S3Resource().get_client())
     assert aws == "https://s3.console.aws.amazon.com"
-    assert console_of(S3Resource(region_name="cn-north-1")) == "https://console.amazonaws.cn"
-    assert console_of(S3Resource(endpoint_url="http://127.0.0.1:9000")) is None
+    assert console_of(S3Resource(region_name="cn-north-1").get_client()) == "https://console.amazonaws.cn"
+    assert console_of(S3Resource(endpoint_url="http://127.0.0.1:9000").get_client()) is None
     uri = "s3://raw/target/a b+c/2024-06-01/07.csv.gz"
     link = object_link(aws, uri)["open_in_s3"].value
     assert link == f"{aws}/s3/object/raw?prefix=target%2Fa%20b%2Bc%2F2024-06-01%2F07.csv.gz"
     assert folder_link(aws, "s3://raw/x/")["open_in_s3"].value == f"{aws}/s3/buckets/raw?prefix=x%2F"
     assert object_link(None, uri) == {}
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://minio.example.com")
-    assert console_of(S3Resource()) is None
+    assert console_of(S3Resource().get_client()) is None
 
 
 def test_an_hour_links_to_its_file_and_says_what_share_was_late(
