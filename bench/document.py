@@ -81,7 +81,7 @@ def picture(results: Results, path: Path) -> None:
     for (workload, of), ax in zip(shown.items(), axes[:, 0], strict=bool(shown)):
         names = [name for name in workload.contenders if name in of]
         walls = [median(of[name], "wall_s") for name in names]
-        bars = ax.barh(names, walls, color=["#7755bb" if OURS in name else "#b8b8b8" for name in names])
+        bars = ax.barh(names, walls, color=["#7755bb" if name.startswith(OURS) else "#b8b8b8" for name in names])
         ax.bar_label(bars, [f"{wall:.2f} s" for wall in walls], padding=3)
         ax.set_title(workload.about, loc="left")
         ax.invert_yaxis()
