@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import ExitStack
 from functools import cache
 from typing import TYPE_CHECKING
@@ -23,6 +24,11 @@ settings.load_profile("tests")
 
 botocore.session.create_loader = cache(botocore.session.create_loader)
 """Else each session reads botocore's descriptions of AWS, in 0.15 CPU-seconds, and tests make hundreds of them."""
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+"""A shell starts what it runs in the background deaf to Ctrl-C, and so is all that is started from there: Dagster's
+code server then does not end on SIGTERM either, and tests would wait for it."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest looks at -m

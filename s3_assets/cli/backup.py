@@ -20,6 +20,7 @@ from s3_assets.cli.options import json_option
 from s3_assets.cli.render import human_bytes, plain, print_tables, printable
 from s3_assets.errors import DamagedManifestError, NoBackupError
 from s3_assets.logs import ON_SCREEN
+from s3_assets.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +95,7 @@ def _back_up(day: date | None, *, dry_run: bool, as_json: bool) -> None:
         )
         heart.words = f"{result.day} is backed up"
         if not result.right:
-            heart.tell(FAIL, f"{result.day}: {len(result.problems)} problems")
+            heart.tell(FAIL, f"{result.day}: {counted(len(result.problems), 'problem')}")
             heart.quiet = True
     for problem in result.problems:
         _log.error("%s: %s: %s", result.day, _text(problem.path), problem.reason, extra={ON_SCREEN: True})
@@ -234,7 +235,7 @@ def _print_run(result: DayResult, *, dry_run: bool) -> None:
         for name, count in sorted(result.groups.items()):
             table.add_row(plain(name), f"{count.files:,}", human_bytes(count.size), f"{count.sent:,}")
         print_tables(table)
-    files = f"{result.day}: {result.files} files, {human_bytes(result.size)}"
+    files = f"{result.day}: {counted(result.files, 'file')}, {human_bytes(result.size)}"
     if dry_run:
         for path in result.sent:
             click.echo(f"would send {printable(path)}")
@@ -261,7 +262,9 @@ def _print_problems(what: str, problems: list[Problem]) -> None:
 def _print_verified(found: list[dict[str, Any]]) -> None:
     for one in found:
         if one["right"]:
-            click.echo(f"{one['date']}: right, {one['files']} files, {human_bytes(one['bytes_read'])} read back")
+            click.echo(
+                f"{one['date']}: right, {counted(one['files'], 'file')}, {human_bytes(one['bytes_read'])} read back"
+            )
             continue
         click.echo(f"{one['date']}: not right", err=True)
         for problem in one["problems"]:

@@ -32,6 +32,7 @@ from s3_assets.dagster.names import Names
 from s3_assets.errors import S3AssetsError
 from s3_assets.hour_file.plan import Verdict
 from s3_assets.opening import open_pipeline
+from s3_assets.plural import counted
 from s3_assets.settings import load_alert_settings, load_settings
 
 if TYPE_CHECKING:
@@ -334,7 +335,7 @@ def _mind_the_daemon(webserver: Webserver, *, wait: bool) -> None:
 def _carry_out(replay: Replay, webserver: Webserver, home: tuple[str, str], options: ReplayOptions) -> int:
     """Launch, wait, and say how it goes on where that was broken off; the exit code."""
     click.echo(
-        f"replay {replay.replay_id}: {replay.hours:,} hours in {len(replay.runs):,} runs, "
+        f"replay {replay.replay_id}: {counted(replay.hours, 'hour')} in {counted(len(replay.runs), 'run')}, "
         f"{runs_link(replay.url, replay.replay_id)}",
         err=True,
     )
@@ -486,12 +487,13 @@ def _say_end(replay: Replay, *, as_json: bool) -> None:
         click.echo(json.dumps(_document(replay), indent=2, ensure_ascii=False))
         return
     size = human_bytes(sum(run.batch.size for run in replay.runs))
-    what = f"{replay.hours:,} hours in {len(replay.runs):,} runs, {size} of sources"
+    what = f"{counted(replay.hours, 'hour')} in {counted(len(replay.runs), 'run')}, {size} of sources"
     if not replay.has_begun:
         click.echo(f"{what}; nothing was launched")
         return
     click.echo(
-        f"{what}: {_counted(run.status for run in replay.runs)}, {sum(run.done for run in replay.runs):,} hours done"
+        f"{what}: {_counted(run.status for run in replay.runs)}, "
+        f"{counted(sum(run.done for run in replay.runs), 'hour')} done"
     )
     for run in replay.bad:
         click.echo(

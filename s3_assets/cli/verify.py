@@ -16,6 +16,7 @@ from s3_assets.cli.render import human_bytes, printable, with_progress
 from s3_assets.errors import S3AssetsError
 from s3_assets.hour_file.keys import label_of
 from s3_assets.opening import open_pipeline
+from s3_assets.plural import counted
 from s3_assets.settings import load_settings
 
 if TYPE_CHECKING:
@@ -63,12 +64,12 @@ def _print(report: Report, failures: list[HourFailure], swept: Sweep, aborted: i
     if left_out:
         click.echo(f"and {left_out:,} more")
     click.echo(
-        f"{report.hours:,} hours, {report.sources:,} sources, {report.rows:,} rows: "
+        f"{counted(report.hours, 'hour')}, {counted(report.sources, 'source')}, {counted(report.rows, 'row')}: "
         + (f"{report.wrong:,} wrong, {report.behind:,} behind" if report.standings else "no difference")
-        + (f"; {report.kept:,} hours outlived their sources" if report.kept else "")
+        + (f"; {counted(report.kept, 'hour')} outlived their sources" if report.kept else "")
         + (f"; {human_bytes(report.bytes_read)} read" if report.bytes_read else "")
         + (f"; {aborted:,} uploads aborted" if aborted else "")
-        + (f"; {len(failures):,} hours could not be audited" if failures else "")
+        + (f"; {counted(len(failures), 'hour')} could not be audited" if failures else "")
     )
     rejected = swept.listing.rejected
     if rejected:

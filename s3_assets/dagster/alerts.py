@@ -43,6 +43,7 @@ from s3_assets.dagster.watched.hours import failing_hour_problems, quarantined_p
 from s3_assets.dagster.watched.look import Watch, blind_problems, look
 from s3_assets.dagster.watched.runs import automation_problems, run_problems
 from s3_assets.errors import SettingsError
+from s3_assets.plural import counted
 from s3_assets.settings import AlertSettings
 
 ALERTS_SENSOR = "alerts_sensor"
@@ -190,7 +191,7 @@ def _title(alert: Open) -> str:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}" if number else f"no {noun}"
+    return counted(number, noun) if number else f"no {noun}"
 
 
 def _sender(context: dg.SensorEvaluationContext, settings: AlertSettings) -> Sender:

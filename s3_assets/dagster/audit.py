@@ -19,6 +19,7 @@ from s3_assets.dagster.names import Names
 from s3_assets.dagster.resources import PipelineResource, resources_of
 from s3_assets.errors import KeyGrammarError, S3AssetsError
 from s3_assets.hour_file.keys import label_of, parse_label
+from s3_assets.plural import counted
 from s3_assets.settings import Settings
 
 NAMED_DIFFERENCES = 100
@@ -93,7 +94,8 @@ def _audit(
 
 def result_of(report: Report, failures: list[HourFailure], names: Names, *, aside: str = "") -> dg.AssetCheckResult:
     """The verdict: what is behind passes, what is wrong or could not be looked at does not; `aside` is of commands."""
-    said = f"{report.hours:,} hours, {report.rows:,} rows: {report.wrong:,} wrong, {report.behind:,} behind"
+    said = f"{counted(report.hours, 'hour')}, {counted(report.rows, 'row')}: "
+    said += f"{report.wrong:,} wrong, {report.behind:,} behind"
     metadata: dict[str, Any] = {
         "hours": report.hours,
         "sources": report.sources,
@@ -108,7 +110,7 @@ def result_of(report: Report, failures: list[HourFailure], names: Names, *, asid
         if aside:
             metadata["to_mend"] = aside
     if failures:
-        said += f"; {len(failures):,} hours could not be audited"
+        said += f"; {counted(len(failures), 'hour')} could not be audited"
         metadata["not_audited"] = len(failures)
         metadata["first_not_audited"] = _say_failure(min(failures, key=lambda failure: failure.hour))
     return dg.AssetCheckResult(

@@ -37,6 +37,7 @@ from s3_assets.dagster.missing_days import missing_days, news, no_day_missing, w
 from s3_assets.dagster.resources import session_of
 from s3_assets.errors import S3AssetsError, SettingsError
 from s3_assets.heartbeat import beating
+from s3_assets.plural import counted
 from s3_assets.settings import SETTINGS, BackupCalendar, BackupSettings, load_backup_settings
 
 DAILY_BACKUP = dg.AssetKey("daily_backup")
@@ -338,7 +339,7 @@ def _days_of(
 
 def _tick_message(start: date, found: Audit, late: list[date], asked: list[date], missing: list[date]) -> str:
     """What a tick of the sensor saw and did."""
-    said = [f"{len(found.backed_up)} days backed up"]
+    said = [f"{counted(len(found.backed_up), 'day')} backed up"]
     said.append(f"{len(late)} have late files ({_days(late)})" if late else "no file is late")
     if late and len(asked) < len(late):
         said.append(f"asked for {len(asked)}, the others are under way, rest after failing, or wait")
@@ -433,7 +434,8 @@ def _failure(result: DayResult) -> dg.Failure:
     ]
     schema = dg.TableSchema([dg.TableColumn("path", "string"), dg.TableColumn("problem", "string")])
     return dg.Failure(
-        description=f"{result.day} is not backed up in whole: {len(result.problems)} problems, {result.files} files. "
+        description=f"{result.day} is not backed up in whole: {counted(len(result.problems), 'problem')}, "
+        f"{counted(result.files, 'file')}. "
         f"First: {_shown(first.path)}: {first.reason}",
         metadata={"problems": dg.MetadataValue.table(records, schema), **_metadata(result)},
         allow_retries=all(problem.retryable for problem in result.problems),

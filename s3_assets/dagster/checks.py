@@ -10,6 +10,7 @@ import dagster as dg
 from s3_assets.controller.records import Failing
 from s3_assets.dagster.notes import Quarantined
 from s3_assets.hour_file.keys import Hour
+from s3_assets.plural import counted
 
 NAMED_HOURS = 100
 """How many hours a check names; the rest is counted."""
@@ -45,7 +46,7 @@ def no_quarantined_sources(quarantined: Mapping[Hour, Quarantined], asset: dg.As
         asset_key=asset,
         passed=not newest,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{count} source objects quarantined, in {len(newest)} hours" if newest else "none",
+        description=f"{count} source objects quarantined, in {counted(len(newest), 'hour')}" if newest else "none",
         metadata={"sources": count, "hours": dg.MetadataValue.table(records, schema)},
     )
 

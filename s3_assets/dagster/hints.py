@@ -7,6 +7,7 @@ from s3_assets.controller.outcome import Tick
 from s3_assets.errors import HintQueueError
 from s3_assets.hints.contract import Hint, HintSource
 from s3_assets.hour_file.keys import Hour  # noqa: TC001  (Dagster modules import for real)
+from s3_assets.plural import counted
 
 WAIT_S = 1
 """So long a tick waits for a hint, in seconds. Other sensors of the instance wait meanwhile."""
@@ -78,7 +79,7 @@ class Hints:
         elif self.are_on:
             kept = len(self._received) - self._forgotten
             yield (
-                f"{len(self._received)} hints for {len(self.hours)} hours"
+                f"{counted(len(self._received), 'hint')} for {counted(len(self.hours), 'hour')}"
                 + (f", {kept} of them come again" if kept else "")
                 if self._received
                 else "no hints"

@@ -17,6 +17,7 @@ from s3_assets.controller.rhythm import Arrivals, Standing, is_news, judge
 from s3_assets.dagster.internals import latest_event_ids
 from s3_assets.dagster.names import Names
 from s3_assets.hour_file.keys import Hour, escape_event, unescape_event
+from s3_assets.plural import counted
 from s3_assets.settings import Settings
 
 RHYTHM_KEPT = "rhythm_kept"
@@ -200,8 +201,8 @@ def _evaluation(every: Mapping[str, Standing], source: dg.AssetKey) -> dg.AssetC
             dg.TableColumn("made", "string", description="the newest hour that was made"),
         ]
     )
-    said = [f"{silent} events without new sources"] if silent else []
-    said += [f"{unmade} events without new hour files"] if unmade else []
+    said = [f"{counted(silent, 'event')} without new sources"] if silent else []
+    said += [f"{counted(unmade, 'event')} without new hour files"] if unmade else []
     return dg.AssetCheckEvaluation(
         asset_key=source,
         check_name=RHYTHM_KEPT,

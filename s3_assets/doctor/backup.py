@@ -14,6 +14,7 @@ from s3_assets.backup.site import MANIFESTS, open_backup
 from s3_assets.doctor.findings import Finding, failed, passed, warned
 from s3_assets.doctor.policy import SCRATCH
 from s3_assets.errors import BackupFolderError, StoreError
+from s3_assets.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,11 +31,11 @@ def folder(settings: BackupSettings) -> Iterator[Finding]:
         yield failed(str(error), error.hint)
         return
     files = sum(map(len, found.days.values()))
-    words = f"{settings.directory} can be listed: {files:,} files to back up"
+    words = f"{settings.directory} can be listed: {counted(files, 'file')} to back up"
     if found.problems:
         first = found.problems[0]
         yield warned(
-            f"{words}; {len(found.problems):,} problems, the first: {first.path}: {first.reason}",
+            f"{words}; {counted(len(found.problems), 'problem')}, the first: {first.path}: {first.reason}",
             "mend or `exclude` it: a day with a problem has no manifest (docs/backup.md)",
         )
     elif not files:

@@ -15,6 +15,7 @@ from s3_assets.hints.contract import Hint
 from s3_assets.hints.hours import Watched
 from s3_assets.hints.queue import HintQueue
 from s3_assets.hour_file.keys import KeyGrammar
+from s3_assets.plural import counted
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -63,7 +64,7 @@ def _shape(settings: Settings, received: list[Hint]) -> Finding:
     hours = {hour for hint in received for hour in hint.hours}
     if not received:
         return passed("the queue answers, and is empty")
-    words = f"{len(received)} messages looked at and put back: they name {len(hours)} hours"
+    words = f"{counted(len(received), 'message')} looked at and put back: they name {counted(len(hours), 'hour')}"
     if hours:
         return passed(f"{words}, and {strays} objects that are no sources")
     reasons = "; ".join(sorted({reason for hint in received for reason in hint.strays.counts}))

@@ -109,5 +109,5 @@ def test_behind_passes_and_an_hour_that_was_not_audited_does_not():
     failure = HourFailure(Hour("e", "2021-09-01-08:00"), StoreUnavailableError("GetObject", "k", "503"))
     result = result_of(report, [failure], Names())
     assert not result.passed
-    assert "1 hours could not be audited" in str(result.description)
+    assert "1 hour could not be audited" in str(result.description)
     assert result.metadata["first_not_audited"].value == "e 2021-09-01-08:00: GetObject 'k': 503"

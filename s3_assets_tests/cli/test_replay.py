@@ -244,7 +244,7 @@ def test_a_dry_run_tells_hours_runs_and_bytes_and_asks_no_webserver(five: Deploy
     monkeypatch.setenv("S3_ASSETS_MEGABYTES_PER_RUN", "1")
     five.drop(f"{EVENT}/2021-09-01/07_59_large.csv", b"id,name\n" + b"1,a\n" * 250_000)
     assert "3 hours in 2 runs" in call(*nobody)[1]
-    assert "1 hours in 1 runs, 14 B" in call(*nobody, "--from", "2021-09-01-08:00", "--to", "2021-09-01")[1]
+    assert "1 hour in 1 run, 14 B" in call(*nobody, "--from", "2021-09-01-08:00", "--to", "2021-09-01")[1]
     code, _, err = call(*nobody, "--event", "payment")
     assert code == 0
     assert "events that have sources: customer_new_customer_event" in err
@@ -271,7 +271,7 @@ def test_hours_that_the_breaker_holds_are_named_not_asked_for(five: Deployment, 
     _, out, err = call(*asked)
     assert out.startswith("0 hours in 0 runs")
     assert "1 hours are held by the breaker" in err
-    assert call(*asked, "--accept-vanished")[1].startswith("1 hours in 1 runs")
+    assert call(*asked, "--accept-vanished")[1].startswith("1 hour in 1 run")
 
 
 # --- launching, without a daemon ---------------------------------------------------------------------------
@@ -432,7 +432,7 @@ def test_a_replay_is_waited_for_broken_off_cancelled_and_gone_on_with(
         with queue_is_emptied(server):
             code, out, _ = call("--rebuild")
         assert code == 0, out
-        assert out == "8 hours in 1 runs, 142 B of sources: 1 SUCCESS, 8 hours done\n"
+        assert out == "8 hours in 1 run, 142 B of sources: 1 SUCCESS, 8 hours done\n"
         assert deployment.hour_file(f"{EVENT}/2021-09-01/07.csv.gz").count(b"\n") == 5
         assert [deployment.etag(f"{EVENT}/2021-09-{day:02d}/07.csv.gz") for day in range(2, 8)].count("") == 0
 
@@ -578,7 +578,7 @@ def test_a_replay_goes_through_the_daemon(deployment: Deployment, call, tmp_path
         # The same again, told to replace what failed.
         code, out, _ = call("--rebuild")
         assert code == 0, out
-        assert out == "8 hours in 1 runs, 142 B of sources: 1 SUCCESS, 8 hours done\n"
+        assert out == "8 hours in 1 run, 142 B of sources: 1 SUCCESS, 8 hours done\n"
         assert deployment.hour_file(f"{EVENT}/2021-09-01/07.csv.gz").count(b"\n") == 5
         assert [deployment.etag(f"{EVENT}/2021-09-{day:02d}/07.csv.gz") for day in range(2, 8)].count("") == 0
     finally:

@@ -312,7 +312,7 @@ def test_a_run_that_could_not_back_up_all_is_red_and_names_each(daily: Daily, ba
     backup.folder.put("good.json")
     (backup.folder.path / "circle").symlink_to(".")
     told = failure(daily.run(DAY))
-    assert f"{DAY} is not backed up in whole: 1 problems, 1 files. First: circle: a link that leads back" in str(
+    assert f"{DAY} is not backed up in whole: 1 problem, 1 file. First: circle: a link that leads back" in str(
         told.description
     )
     assert [record.data["path"] for record in told.metadata["problems"].records] == ["circle"]
@@ -383,7 +383,7 @@ def test_a_late_file_of_last_week_has_its_day_asked_for_again(daily: Daily, back
     daily.run(DAY)
     asked, why = daily.look()
     assert asked == []
-    assert "1 days backed up; no file is late" in str(why)
+    assert "1 day backed up; no file is late" in str(why)
     assert "are due and not backed up" in str(why)
     backup.folder.put("late.json")
     assert daily.look()[0] == [DAY]

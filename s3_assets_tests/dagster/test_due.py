@@ -135,7 +135,7 @@ def test_an_event_without_new_sources_is_told_and_its_end_is(
     assert (note.asset_key, note.partition) == (SOURCE, "payments")
     words = f"no sources since {old}; the next hour with some was expected by {at(due)}"
     assert note.description == words
-    assert (check.check_name, check.passed, check.description) == (RHYTHM_KEPT, False, "1 events without new sources")
+    assert (check.check_name, check.passed, check.description) == (RHYTHM_KEPT, False, "1 event without new sources")
     [row] = check.metadata["events"].value.records
     assert row.data == {"event": "payments", "fault": words, "newest": old, "made": ""}
     assert deployed.daemon.tick() == "1 problem; 1 alert open; 1 message sent"
@@ -176,7 +176,7 @@ def test_sources_that_are_not_made_into_hours_are_another_fault(
     deployed.go_to(came + 92 * timedelta(minutes=1))
     [note, check] = deployed.look()
     words = f"no new hour since {old}; sources are arriving, the newest of {new}"
-    assert (note.description, check.description) == (words, "1 events without new hour files")
+    assert (note.description, check.description) == (words, "1 event without new hour files")
     assert deployed.look() == []
     assert deployed.daemon.tick() == "1 problem; 1 alert open; 1 message sent"
     lines = slack.posted[0]["text"].split("\n")
@@ -277,7 +277,7 @@ def test_the_check_can_be_executed_by_hand(instance: dg.DagsterInstance) -> None
     now = datetime.now(UTC)
     instance.report_runless_asset_event(_note(Standing("payments", "2024-06-01-09:00", "", now, now), SOURCE))
     [evaluation] = job.execute_in_process(instance=instance).get_asset_check_evaluations()
-    assert (evaluation.passed, evaluation.description) == (False, "1 events without new sources")
+    assert (evaluation.passed, evaluation.description) == (False, "1 event without new sources")
 
 
 # --- heartbeats of the sensor ------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def test_a_hint_is_forgotten_once_its_hour_is_right(world: World, queue: MemoryH
     world.put(HOUR)
     for _ in range(3):
         queue.send(direct(KEY))
-    assert look(world, queue) == "3 hints for 1 hours, 3 of them come again"
+    assert look(world, queue) == "3 hints for 1 hour, 3 of them come again"
     assert [run.hours for run in world.queue] == [(HOUR,)]
     world.queue.clear()  # it died
     world.now += timedelta(seconds=BACK_S)
@@ -60,7 +60,7 @@ def test_a_hint_is_forgotten_once_its_hour_is_right(world: World, queue: MemoryH
     assert [run.hours for run in world.queue] == [(HOUR,)]
     world.execute_all()
     world.now += timedelta(seconds=BACK_S)
-    assert look(world, queue) == "3 hints for 1 hours"
+    assert look(world, queue) == "3 hints for 1 hour"
     assert len(queue) == len(world.queue) == 0
     queue.send(direct(KEY))
     look(world, queue)
@@ -73,7 +73,7 @@ def test_a_hint_of_an_hour_under_way_comes_again_soon(world: World, queue: Memor
     world.tick([HOUR], hints_only=True)
     world.put(HOUR, "59_late.csv")
     queue.send(direct(KEY))
-    assert look(world, queue) == "1 hints for 1 hours, 1 of them come again"
+    assert look(world, queue) == "1 hint for 1 hour, 1 of them come again"
     world.now += timedelta(seconds=BACK_S)
     world.execute_all()
     look(world, queue)
@@ -99,7 +99,7 @@ def test_what_points_to_nothing_of_ours_is_counted_and_forgotten(world: World, q
     for body in ("garbage", TEST_EVENT, direct(KEY, bucket="other"), direct("source/click/2020-02-03/04_00_a.csv")):
         queue.send(body)
     said = look(world, queue)
-    assert "4 hints for 1 hours" in said
+    assert "4 hints for 1 hour" in said
     assert "2 objects named in hints are not ours" in said
     assert len(queue) == 0
 

@@ -43,7 +43,7 @@ def test_a_queue_is_looked_at_and_left_as_it_was(running, standing: Deployment, 
     send(QueueUrl=url, MessageBody=record(standing.store.bucket, "source/e/2021-09-01/07_00_a.csv"))
     for _ in range(2):
         [(_, words)] = look()
-        assert words.startswith("2 messages looked at and put back: they name 1 hours")
+        assert words.startswith("2 messages looked at and put back: they name 1 hour")
 
 
 def test_a_queue_that_can_not_be_used_is_named(running, standing: Deployment, proxy: Proxy, examined) -> None:
@@ -79,7 +79,7 @@ def test_a_backup_is_looked_at_without_a_trace(standing: Deployment, proxy: Prox
     }
     report: Report = examined(given, without=ONLY_BACKUP)
     assert report.of(Verdict.FAIL, Verdict.WARN, Verdict.SKIP) == []
-    assert "1 files to back up" in report.text()
+    assert "1 file to back up" in report.text()
     assert list(standing.store.list("backup/")) == []
     assert list(standing.store.list_uploads("backup/")) == []
     report = examined({**given, "S3_ASSETS_BACKUP_DIR": f"{tmp_path}/not"}, without=ONLY_BACKUP)

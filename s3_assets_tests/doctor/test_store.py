@@ -308,9 +308,7 @@ def interrupted(process: subprocess.Popen[str], is_time: Callable[[], object]) -
 
 def doctor(environment: Mapping[str, str], *, tidy_s: float) -> subprocess.Popen[str]:
     """The command as a person calls it, with more races than there is time for."""
-    # What is started in the background of a shell script, as tests may be, ignores Ctrl-C from its beginning.
-    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    script += f"from s3_assets.doctor import checkup; checkup.TIDY_S = {tidy_s}; from s3_assets.cli.main import main; "
+    script = f"from s3_assets.doctor import checkup; checkup.TIDY_S = {tidy_s}; from s3_assets.cli.main import main; "
     script += "main(['doctor', '--races', '1000', '--without', 'dagster', '--without', 'slack'])"
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "S3_ASSETS_"))}
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
