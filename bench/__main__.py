@@ -1,6 +1,6 @@
 """Runs the bench, and writes docs/benchmarks.md from what it found.
 
-    python -m bench                                    everything: about 25 minutes
+    python -m bench                                    everything: about 45 minutes
     python -m bench --quick                            a look, about 5 minutes; written to .bench/quick/, not to docs/
     python -m bench --only late_100mb --only ticks_100k --rounds 2
 
