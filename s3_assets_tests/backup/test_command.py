@@ -70,7 +70,7 @@ def test_a_watcher_is_told_of_the_backup_that_it_waits_for(backup: Backup, call,
         (backup.folder.path / "circle").symlink_to(".")
         assert call()[0] == 1
         assert watcher.words[2:] == ["/start", "/fail"]
-        assert "1 problems" in watcher.told[-1].body
+        assert "1 problem" in watcher.told[-1].body
 
 
 def test_options_before_a_command_are_refused(backup: Backup, call) -> None:
