@@ -9,8 +9,8 @@ from contextlib import contextmanager
 def set_aside_what_is_loaded() -> Iterator[None]:
     """Within, the collector looks only at what was made since; after, at all again.
 
-    Dagster's modules and definitions are about a million objects that stay. Each full collection walks through them for
-    some 0.1 s, and making hours sets one off now and then: of a run of 500 small hours, an eighth of all CPU time.
+    Dagster's modules and definitions are 300,000 objects that stay. A full collection walks through them in 0.1 s, and
+    through what was made since in 0.02 s; a few hundred small hours set one off.
     """
     gc.freeze()
     try:
