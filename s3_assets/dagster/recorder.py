@@ -47,8 +47,11 @@ class Recorder:
     def __exit__(self, *_: object) -> None:
         """Write what is kept."""
         with self._writer:
-            self._send()
-            self._settle()
+            try:
+                self._settle()  # before the next is sent, or nobody would hear that this one failed
+            finally:
+                self._send()
+                self._settle()
 
     def add(
         self, made: dg.AssetMaterialization, note: dg.AssetObservation | None
@@ -75,8 +78,9 @@ class Recorder:
 
     def _settle(self) -> None:
         """Wait for the write under way: one at a time, so that what is kept is bounded."""
-        if self._writing is not None:
-            self._writing.result()
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
 
     def _write(self, made: list[dg.AssetMaterialization], notes: list[dg.AssetObservation]) -> None:
         """Notes after the materializations, as a note holds until the next one."""

@@ -117,6 +117,21 @@ def test_a_write_that_fails_fails_the_run(full, on_files: Location, monkeypatch)
     assert len(kept) == 2, "the first write, and that at the end"
 
 
+def test_a_write_that_fails_when_all_hours_are_made_fails_the_run_too(full, on_files: Location, monkeypatch) -> None:
+    """No hour comes after it that would meet its error."""
+    monkeypatch.setattr(recorder, "EVERY_S", 3600)
+    monkeypatch.setattr(recorder, "MOST_KEPT", len(HOURS))
+    store = recorder.store_batch
+
+    def full_once(context, events) -> None:
+        if events:
+            raise OSError("no space left on device")
+        store(context, events)
+
+    monkeypatch.setattr(recorder, "store_batch", full_once)
+    assert not on_files.run(_config(HOURS)).success
+
+
 def test_hours_are_made_while_others_are_recorded(full, on_files: Location, monkeypatch) -> None:
     """Else each write is a pause for those who make them."""
     monkeypatch.setattr(recorder, "EVERY_S", 0)
