@@ -39,6 +39,8 @@ from dagster_shared.error import SerializableErrorInfo
 from dagster_shared.serdes import deserialize_value
 from sqlalchemy import select
 
+from s3_assets.dagster.table_texts import AssetEvent, TableTexts
+
 __all__ = [
     "DATA_VERSION_TAG",
     "IMPLICIT_ASSET_JOB_NAME",
@@ -140,9 +142,7 @@ def batches_go_to(instance: dg.DagsterInstance) -> bool:
     return _takes_batches(storage) or type(storage) is SqliteEventLogStorage
 
 
-def store_batch(
-    context: dg.AssetExecutionContext, events: Sequence[dg.AssetMaterialization] | Sequence[dg.AssetObservation]
-) -> None:
+def store_batch(context: dg.AssetExecutionContext, events: Sequence[AssetEvent]) -> None:
     """Put events of one kind on record as events of the running step, in few statements.
 
     Dagster batches the events of an output's partitions by itself, where `DAGSTER_EVENT_BATCH_SIZE` says so and its
@@ -150,12 +150,13 @@ def store_batch(
     """
     if not events:
         return
-    entries = [_step_event(context, event) for event in events]
     storage = context.instance.event_log_storage
+    if type(storage) is SqliteEventLogStorage:
+        _store_in_sqlite(storage, context, events)
+        return
+    entries = [_step_event(context, event, time.time()) for event in events]
     if _takes_batches(storage):
         storage.store_event_batch(entries)
-    elif type(storage) is SqliteEventLogStorage:
-        _store_in_sqlite(storage, context.run.run_id, entries)
     else:
         for entry in entries:
             context.instance.handle_new_event(entry)
@@ -166,7 +167,7 @@ def _takes_batches(storage: EventLogStorage) -> bool:
     return type(storage).store_event_batch is not EventLogStorage.store_event_batch
 
 
-def _step_event(context: dg.AssetExecutionContext, event: dg.AssetMaterialization | dg.AssetObservation) -> Any:
+def _step_event(context: dg.AssetExecutionContext, event: AssetEvent, timestamp: float) -> Any:
     """The entry of the log that yielding the event would have made."""
     step = context.get_step_execution_context()
     data: StepMaterializationData | AssetObservationData
@@ -181,7 +182,7 @@ def _step_event(context: dg.AssetExecutionContext, event: dg.AssetMaterializatio
         level=logging.DEBUG,
         user_message=message or f"{kind} for step {step.step.key}",
         run_id=context.run.run_id,
-        timestamp=time.time(),
+        timestamp=timestamp,
         step_key=step.step.key,
         job_name=step.job_name,
         dagster_event=DagsterEvent(
@@ -198,21 +199,31 @@ def _step_event(context: dg.AssetExecutionContext, event: dg.AssetMaterializatio
     )
 
 
-def _store_in_sqlite(storage: SqliteEventLogStorage, run_id: str, entries: Sequence[dg.EventLogEntry]) -> None:
+def _store_in_sqlite(
+    storage: SqliteEventLogStorage,
+    context: dg.AssetExecutionContext,
+    events: Sequence[AssetEvent],
+) -> None:
     """As its `store_event` does it for one: into the run's file, and into the index over all runs, there with tags.
 
-    Every entry of SQLite opens four connections and commits as often, which is nearly all that one costs.
+    Every entry of SQLite opens four connections and commits as often, which is nearly all that one costs. The storage's
+    own statement for many rows would be compiled anew each time, which takes longer than to run it.
     """
-    insert = storage.prepare_insert_event_batch(entries)
-    with storage.run_connection(run_id) as connection:
-        connection.execute(insert)
+    texts, now = TableTexts(), time.time()
+    entries = [_step_event(context, texts.without_tables(event), now) for event in events]
+    rows = [storage._event_to_row(entry) for entry in entries]  # noqa: SLF001
+    for row, event in zip(rows, events, strict=True):
+        row["event"] = texts.put_into(row["event"], event)
+    insert = SqlEventLogStorageTable.insert()
+    with storage.run_connection(context.run.run_id) as connection:
+        connection.execute(insert, rows)
     column = SqlEventLogStorageTable.c.id
     with storage.index_transaction() as connection:
-        connection.execute(insert)
+        connection.execute(insert, rows)
         newest = connection.execute(select(column).order_by(column.desc()).limit(len(entries)))
         ids = sorted(row[0] for row in newest)
         storage._store_asset_event_tags(connection, entries, ids)  # noqa: SLF001
-        storage._store_asset_event(connection, entries[-1], ids[-1])  # noqa: SLF001
+        storage._store_asset_event(connection, _step_event(context, events[-1], now), ids[-1])  # noqa: SLF001
 
 
 def resource_itself(resources: Any, key: str) -> Any:

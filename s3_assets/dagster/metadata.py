@@ -61,7 +61,7 @@ def hour_metadata(pipeline: Pipeline, result: HourResult, console: str | None = 
         result: What was done with it.
         console: As `console_of` says.
     """
-    plan, ledger = result.plan, result.ledger
+    plan, ledger, late = result.plan, result.ledger, len(result.late)
     moved = (result.traffic_source, result.traffic_target)
     metadata: dict[str, Any] = {
         **({} if ledger is None else {"dagster/uri": pipeline.target_uri(result.hour)}),
@@ -70,8 +70,8 @@ def hour_metadata(pipeline: Pipeline, result: HourResult, console: str | None = 
         "why": plan.reason,
         "rows": 0 if ledger is None else ledger.rows,
         "sources": len(result.sources),
-        "late_sources": len(result.late),
-        **({"late_share": round(len(result.late) / len(result.sources), 4)} if result.sources else {}),
+        "late_sources": late,
+        **({"late_share": round(late / len(result.sources), 4)} if result.sources else {}),
         "quarantined_sources": 0 if ledger is None else len(ledger.quarantined),
     }
     if plan.vanished:
@@ -97,7 +97,8 @@ def hour_metadata(pipeline: Pipeline, result: HourResult, console: str | None = 
     if result.version_id is not None:
         metadata["version_id"] = result.version_id
     if plan.actions:
-        metadata["changes"] = {str(change): plan.count(change) for change in Change if plan.count(change)}
+        counts = Counter(action.change for action in plan.actions)
+        metadata["changes"] = {str(change): counts[change] for change in Change if counts[change]}
     if ledger is not None:
         metadata |= _of_ledger(ledger, result.size)
     return metadata

@@ -58,7 +58,7 @@ class Hour:
     @property
     def start(self) -> datetime:
         """First instant of the hour, were the label UTC."""
-        return datetime.strptime(self.label, "%Y-%m-%d-%H:00").replace(tzinfo=UTC)
+        return datetime.fromisoformat(f"{self.date}T{self.hh}:00+00:00")
 
     @property
     def end(self) -> datetime:

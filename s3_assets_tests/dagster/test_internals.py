@@ -90,6 +90,12 @@ def test_latest_tags_are_those_of_the_last_materialization_of_each_partition(mak
         }
 
 
+COLUMNS = dg.TableSchema(
+    [dg.TableColumn("source", "string", description='"records": []'), dg.TableColumn("rows", "int")]
+)
+NEWEST = [dg.TableRecord({"source": "07_00_é\0.csv", "rows": 3}), dg.TableRecord({"source": "", "rows": None})]
+
+
 @dg.multi_asset(specs=[dg.AssetSpec(ASSET, skippable=True)], config_schema={"in_batches": bool})
 def three_hours(context):
     """Materialize three hours, and note something on two of them."""
@@ -98,7 +104,11 @@ def three_hours(context):
             ASSET,
             partition=f"e|{hour}",
             description=f"built {hour}",
-            metadata={"rows": number},
+            metadata={
+                "rows": number,
+                "dagster/column_schema": COLUMNS,
+                "newest": dg.MetadataValue.table(NEWEST, COLUMNS),
+            },
             tags={DATA_VERSION_TAG: f"v{number}"},
         )
         for number, hour in enumerate(("09", "07", "08"))
