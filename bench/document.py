@@ -38,7 +38,7 @@ NOTHING: Final = "Not measured."
 def is_whole(results: Results, part: str) -> bool:
     """Whether a part came so far that there is something to show: one that was stopped may lack ours."""
     of = results.get(part, {})
-    return of.keys() >= {"work", "dagster", "quarter"} if part == "backfill" else OURS in of
+    return of.keys() >= {"work", "dagster", "twice"} if part == "backfill" else OURS in of
 
 
 def table(of: dict[str, Rounds], *, against: str) -> str:
@@ -99,13 +99,13 @@ def picture(results: Results, path: Path) -> None:
 
 def backfill(of: dict[str, Rounds]) -> str:
     """A run of many hours, and the same without Dagster."""
-    if not of.keys() >= {"work", "dagster", "quarter"}:
+    if not of.keys() >= {"work", "dagster", "twice"}:
         return NOTHING
     hours = {kind: rounds[0]["hours"] for kind, rounds in of.items()}
     words = {
         "work": f"the work alone, {hours['work']:,} hours",
         "dagster": f"as a run of Dagster, {hours['dagster']:,} hours",
-        "quarter": f"as a run of Dagster, {hours['quarter']:,} hours",
+        "twice": f"as a run of Dagster, {hours['twice']:,} hours",
     }
     whole = words["dagster"]
     return table({words[kind]: of[kind] for kind in words if kind in of}, against=whole)

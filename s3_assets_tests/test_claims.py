@@ -54,14 +54,14 @@ def test_bytes_of_a_late_file_count_in_both_directions(part: str, bound: float) 
 
 
 def test_dagsters_share_and_the_memory_of_many_hours() -> None:
-    """Four times the hours in four times the memory is growth."""
+    """Twice the hours in twice the memory is growth."""
     of = {
         "work": [{"wall_s": 7.0}],
-        "dagster": [{"wall_s": 10.0, "memory_mib": 80.0, "hours": 1000}],
-        "quarter": [{"wall_s": 3.0, "memory_mib": 20.0}],
+        "dagster": [{"wall_s": 10.0, "memory_mib": 40.0, "hours": 1000}],
+        "twice": [{"wall_s": 20.0, "memory_mib": 80.0}],
     }
     assert measured({"backfill": of}, "own share") == (pytest.approx(30), False)
-    assert measured({"backfill": of}, "memory") == (4, False)
+    assert measured({"backfill": of}, "memory") == (2, False)
 
 
 def test_a_tick_is_judged_by_time_and_cores() -> None:
