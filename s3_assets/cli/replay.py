@@ -285,8 +285,8 @@ def _changed(pipeline: Pipeline, hours: set[Hour], options: BuildOptions) -> set
                 held += outcome.verdict == Verdict.BREAKER
     if held:
         click.echo(
-            f"{held:,} hours are held by the breaker and left out: `s3-assets plan` names them, and "
-            "--accept-vanished lets their vanished sources go",
+            f"the breaker holds {counted(held, 'hour')}, left out here: `s3-assets plan` names what it holds, and "
+            "--accept-vanished lets vanished sources go",
             err=True,
         )
     return changed

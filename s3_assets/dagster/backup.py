@@ -340,22 +340,22 @@ def _days_of(
 def _tick_message(start: date, found: Audit, late: list[date], asked: list[date], missing: list[date]) -> str:
     """What a tick of the sensor saw and did."""
     said = [f"{counted(len(found.backed_up), 'day')} backed up"]
-    said.append(f"{len(late)} have late files ({_days(late)})" if late else "no file is late")
+    said.append(f"{counted(len(late), 'day')} with late files ({_days(late)})" if late else "no file is late")
     if late and len(asked) < len(late):
         said.append(f"asked for {len(asked)}, the others are under way, rest after failing, or wait")
     if missing:
-        said.append(f"{len(missing)} are due and not backed up ({_days(missing)}): backfill daily_backup")
+        said.append(f"{counted(len(missing), 'day')} due and not backed up ({_days(missing)}): backfill daily_backup")
     if found.damaged:
-        said.append(f"{len(found.damaged)} have a damaged manifest ({_days(sorted(found.damaged))})")
+        said.append(f"{counted(len(found.damaged), 'damaged manifest')} ({_days(sorted(found.damaged))})")
     early = {day: count for day, count in found.files.items() if day < start}
     if early:
         days = _days(sorted(early))
-        said.append(
-            f"{sum(early.values())} files are from before {start} ({days}): they are not backed up by themselves"
-        )
+        said.append(f"{counted(sum(early.values()), 'file')} from before {start} ({days}), not backed up by themselves")
     if found.problems:
         first = found.problems[0]
-        said.append(f"{len(found.problems)} things can't be backed up, such as {_shown(first.path)}: {first.reason}")
+        said.append(
+            f"{counted(len(found.problems), 'thing')} can't be backed up, such as {_shown(first.path)}: {first.reason}"
+        )
     return "; ".join(said)
 
 

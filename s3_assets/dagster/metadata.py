@@ -97,7 +97,7 @@ def hour_metadata(pipeline: Pipeline, result: HourResult, console: str | None = 
     if result.version_id is not None:
         metadata["version_id"] = result.version_id
     if plan.actions:
-        counts = Counter(action.change for action in plan.actions)
+        counts = plan.counts
         metadata["changes"] = {str(change): counts[change] for change in Change if counts[change]}
     if ledger is not None:
         metadata |= _of_ledger(ledger, result.size)

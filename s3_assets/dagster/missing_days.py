@@ -14,6 +14,7 @@ import dagster as dg
 
 from s3_assets.backup.verify import Audit
 from s3_assets.dagster.internals import latest_event_ids
+from s3_assets.plural import counted
 
 NO_DAY_MISSING = "no_day_missing"
 """Name of the check."""
@@ -80,7 +81,7 @@ def what_is_wrong(day: date, found: Audit) -> str:
     if day in found.damaged:
         return found.damaged[day]
     if day in found.late:
-        return f"{len(found.late[day])} local files are not in its backup as they are now"
+        return f"its backup lacks {counted(len(found.late[day]), 'local file')} as now on disk"
     return "there is no manifest: it was never backed up in whole"
 
 
@@ -125,7 +126,7 @@ def _evaluation(missing: Mapping[date, str], asset: dg.AssetKey) -> dg.AssetChec
         check_name=NO_DAY_MISSING,
         passed=not missing,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{len(missing)} days are due and not right" if missing else "none",
+        description=f"{counted(len(missing), 'day')} due and not right" if missing else "none",
         metadata={"missing": len(missing), "days": dg.MetadataValue.table(list(_rows(missing)), schema)},
     )
 

@@ -5,6 +5,7 @@ Pure, and about sets only; which bytes can stay where is `layout`'s question.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -95,9 +96,10 @@ class Plan:
         """Source bytes that must be downloaded."""
         return sum(source.size for source in self.read)
 
-    def count(self, change: Change) -> int:
-        """How many actions are of this kind."""
-        return sum(action.change is change for action in self.actions)
+    @property
+    def counts(self) -> Counter[Change]:
+        """How many actions are of each kind."""
+        return Counter(action.change for action in self.actions)
 
 
 def make_plan(

@@ -67,7 +67,7 @@ def test_a_source_that_is_days_late_is_spliced_in(bench):
     bench.build(NEXT_HOUR)
     assert bench.text() == SEVEN + b"7,gus\n"
     assert bench.info(NEXT_HOUR) == untouched
-    assert late.plan.count(Change.LATE) == 1
+    assert late.plan.counts[Change.LATE] == 1
     assert [source.key.rpartition("/")[2] for source in late.late] == ["07_59_file_200.csv"]
 
 
@@ -169,7 +169,7 @@ def test_a_rewritten_source_replaces_its_rows(bench):
     bench.build()
     bench.put("07_15_file_124.csv", b"id,name\n2,BOB\n")
     result = bench.build()
-    assert result.plan.count(Change.REWRITTEN) == 1
+    assert result.plan.counts[Change.REWRITTEN] == 1
     assert bench.text() == SEVEN.replace(b"2,bob\n3,cid\n", b"2,BOB\n")
 
 

@@ -270,7 +270,7 @@ def test_hours_that_the_breaker_holds_are_named_not_asked_for(five: Deployment, 
     asked = ["--dry-run", "--changed-only", "--event", EVENT]
     _, out, err = call(*asked)
     assert out.startswith("0 hours in 0 runs")
-    assert "1 hours are held by the breaker" in err
+    assert "the breaker holds 1 hour, left out here" in err
     assert call(*asked, "--accept-vanished")[1].startswith("1 hour in 1 run")
 
 

@@ -384,7 +384,7 @@ def test_a_late_file_of_last_week_has_its_day_asked_for_again(daily: Daily, back
     asked, why = daily.look()
     assert asked == []
     assert "1 day backed up; no file is late" in str(why)
-    assert "are due and not backed up" in str(why)
+    assert "due and not backed up" in str(why)
     backup.folder.put("late.json")
     assert daily.look()[0] == [DAY]
     assert daily.run(DAY).success
@@ -399,7 +399,7 @@ def test_a_day_that_is_not_due_yet_or_before_the_first_is_not_asked_for(daily: D
     backup.folder.put("today.json", when=datetime.now(SEOUL))
     asked, why = daily.look()
     assert asked == []
-    assert "1 files are from before 2026-11-01 (2026-10-03)" in str(why)
+    assert "1 file from before 2026-11-01 (2026-10-03)" in str(why)
 
 
 def test_a_day_whose_run_just_failed_rests(daily: Daily, backup: Backup) -> None:

@@ -365,4 +365,4 @@ def test_what_is_on_record_of_days_changes_only_where_they_do() -> None:
     check = found[1]
     assert isinstance(check, dg.AssetCheckEvaluation)
     assert (check.check_name, check.passed) == (NO_DAY_MISSING, False)
-    assert check.description == "1 days are due and not right"
+    assert check.description == "1 day due and not right"

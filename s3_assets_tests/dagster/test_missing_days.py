@@ -105,9 +105,9 @@ def test_a_day_with_late_files_is_missing_only_where_another_run_did_not_help(da
     (backup.folder.path / "circle").symlink_to(".")
     assert look(daily) == []
     assert not daily.run(SECOND).success
-    assert look(daily) == [f"{SECOND} 1 local files are not in its backup as they are now"]
+    assert look(daily) == [f"{SECOND} its backup lacks 1 local file as now on disk"]
     (backup.folder.path / "circle").unlink()
-    assert look(daily) == [f"{SECOND} 1 local files are not in its backup as they are now"]
+    assert look(daily) == [f"{SECOND} its backup lacks 1 local file as now on disk"]
     backup_outside_of_dagster(backup)
     assert look(daily) == []
 

@@ -65,7 +65,7 @@ def test_a_first_build_reads_all():
 def test_an_hour_closes_at_its_end(seconds, change):
     """Its last second is in time."""
     plan = make_plan(HOUR, None, [source("a", arrived=HOUR.end + timedelta(seconds=seconds))], KEEP)
-    assert plan.count(change) == 1
+    assert plan.counts[change] == 1
 
 
 def test_equal_sets_are_nothing_to_do():
