@@ -41,8 +41,10 @@ METADATA = st.dictionaries(WORDS | st.sampled_from(["a", "b"]), VALUES, max_size
 def test_an_event_has_the_text_that_the_serializer_writes(
     kind: type[dg.AssetMaterialization | dg.AssetObservation], every: list[dict]
 ) -> None:
-    """Of one after the other, and of each a second time, when its columns are known."""
+    """Of one after the other, and of each again, when its columns are known; also where they are told by themselves."""
     texts = TableTexts()
     for metadata in (*every, *every):
-        event = kind("asset", description="what", partition="a|b", metadata=metadata)
+        shown = [value for value in metadata.values() if isinstance(value, dg.TableMetadataValue)]
+        columns = {f"columns {place}": table.schema for place, table in enumerate(shown)}
+        event = kind("asset", description="what", partition="a|b", metadata={**metadata, **columns})
         assert texts.put_into(dg.serialize_value(texts.without_tables(event)), event) == dg.serialize_value(event)
