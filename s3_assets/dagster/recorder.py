@@ -21,7 +21,7 @@ FEW_HOURS = 20
 
 EVERY_S = 2.0
 """So long an event is kept for others to come, in seconds; then the next one takes it along. A write costs SQLite about
-30 ms beside 1.5 ms for each event."""
+30 ms beside 1 ms for each event."""
 
 MOST_KEPT = 200
 """Events of one write: it is one SQL statement, and some servers take 2,100 values, SQLite 32,766."""
