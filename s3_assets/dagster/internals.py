@@ -5,7 +5,6 @@
 
 import logging
 import os
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -52,6 +51,7 @@ __all__ = [
     "ErrorWords",
     "FailingTicks",
     "RunLimits",
+    "Timed",
     "WorkerStatus",
     "automations",
     "batches_go_to",
@@ -78,6 +78,9 @@ __all__ = [
     "will_be_retried",
 ]
 
+
+Timed = tuple[AssetEvent, float]
+"""An event and when it was, in seconds since 1970."""
 
 PARTITIONS_PER_QUERY = 5000
 """SQLite takes at most 32,766 values in one query as it comes, and so do some servers before Postgres."""
@@ -142,8 +145,8 @@ def batches_go_to(instance: dg.DagsterInstance) -> bool:
     return _takes_batches(storage) or type(storage) is SqliteEventLogStorage
 
 
-def store_batch(context: dg.AssetExecutionContext, events: Sequence[AssetEvent]) -> None:
-    """Put events of one kind on record as events of the running step, in few statements.
+def store_batch(context: dg.AssetExecutionContext, events: Sequence[Timed]) -> None:
+    """Put events of one kind, each with its time, on record as events of the running step, in few statements.
 
     Dagster batches the events of an output's partitions by itself, where `DAGSTER_EVENT_BATCH_SIZE` says so and its
     storage can (Postgres can); explicit events, each with its own metadata, have no such way.
@@ -154,7 +157,7 @@ def store_batch(context: dg.AssetExecutionContext, events: Sequence[AssetEvent])
     if type(storage) is SqliteEventLogStorage:
         _store_in_sqlite(storage, context, events)
         return
-    entries = [_step_event(context, event, time.time()) for event in events]
+    entries = [_step_event(context, event, timestamp) for event, timestamp in events]
     if _takes_batches(storage):
         storage.store_event_batch(entries)
     else:
@@ -202,17 +205,17 @@ def _step_event(context: dg.AssetExecutionContext, event: AssetEvent, timestamp:
 def _store_in_sqlite(
     storage: SqliteEventLogStorage,
     context: dg.AssetExecutionContext,
-    events: Sequence[AssetEvent],
+    events: Sequence[Timed],
 ) -> None:
     """As its `store_event` does it for one: into the run's file, and into the index over all runs, there with tags.
 
     Every entry of SQLite opens four connections and commits as often, which is nearly all that one costs. The storage's
     own statement for many rows would be compiled anew each time, which takes longer than to run it.
     """
-    texts, now = TableTexts(), time.time()
-    entries = [_step_event(context, texts.without_tables(event), now) for event in events]
+    texts = TableTexts()
+    entries = [_step_event(context, texts.without_tables(event), timestamp) for event, timestamp in events]
     rows = [storage._event_to_row(entry) for entry in entries]  # noqa: SLF001
-    for row, event in zip(rows, events, strict=True):
+    for row, (event, _) in zip(rows, events, strict=True):
         row["event"] = texts.put_into(row["event"], event)
     insert = SqlEventLogStorageTable.insert()
     with storage.run_connection(context.run.run_id) as connection:
@@ -223,7 +226,7 @@ def _store_in_sqlite(
         newest = connection.execute(select(column).order_by(column.desc()).limit(len(entries)))
         ids = sorted(row[0] for row in newest)
         storage._store_asset_event_tags(connection, entries, ids)  # noqa: SLF001
-        storage._store_asset_event(connection, _step_event(context, events[-1], now), ids[-1])  # noqa: SLF001
+        storage._store_asset_event(connection, _step_event(context, *events[-1]), ids[-1])  # noqa: SLF001
 
 
 def resource_itself(resources: Any, key: str) -> Any:

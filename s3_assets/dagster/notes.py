@@ -19,6 +19,7 @@ from s3_assets.dagster.internals import latest_event_ids, report_planned
 from s3_assets.errors import BreakerOpenError, KeyGrammarError, S3AssetsError
 from s3_assets.hour_file.keys import Hour
 from s3_assets.hour_file.ledger import Ledger
+from s3_assets.plural import counted
 
 MOST_NAMED = 3
 """Quarantined sources that a note names; the hour's metadata has more."""
@@ -118,7 +119,7 @@ def quarantine_note(asset: dg.AssetKey, hour: Hour, ledger: Ledger | None) -> dg
     return dg.AssetObservation(
         asset,
         partition=_partition(hour),
-        description=f"{len(bad)} source objects left out as unusable",
+        description=f"{counted(len(bad), 'source object')} left out as unusable",
         metadata={"quarantined": len(bad), "words": (words + more)[:MOST_WORDS]},
     )
 

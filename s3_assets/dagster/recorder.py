@@ -14,7 +14,7 @@ from typing import Self
 
 import dagster as dg
 
-from s3_assets.dagster.internals import batches_go_to, store_batch
+from s3_assets.dagster.internals import Timed, batches_go_to, store_batch
 
 FEW_HOURS = 20
 """So many are yielded one by one."""
@@ -34,8 +34,9 @@ class Recorder:
         """Of a run over so many hours."""
         self._context = context
         self._in_batches = hours > FEW_HOURS and batches_go_to(context.instance)
-        self._made: list[dg.AssetMaterialization] = []
-        self._notes: list[dg.AssetObservation] = []
+        self._made: list[Timed] = []
+        self._notes: list[Timed] = []
+        self._last_ms = 0
         self._sent = time.monotonic()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="record")
         self._writing: Future[None] | None = None
@@ -62,12 +63,17 @@ class Recorder:
             if note is not None:
                 yield note
             return
-        self._made.append(made)
+        self._made.append((made, self._moment()))
         if note is not None:
-            self._notes.append(note)
+            self._notes.append((note, self._moment()))
         if len(self._made) >= MOST_KEPT or time.monotonic() - self._sent >= EVERY_S:
             self._settle()
             self._send()
+
+    def _moment(self) -> float:
+        """Now, in a millisecond of its own: of events of an asset that share theirs, Dagster's UI lists one."""
+        self._last_ms = max(int(time.time() * 1000), self._last_ms + 1)
+        return (self._last_ms + 0.5) / 1000  # in its middle, so that no rounding leads out of it
 
     def _send(self) -> None:
         """Have what is kept written."""
@@ -82,7 +88,7 @@ class Recorder:
         if writing is not None:
             writing.result()
 
-    def _write(self, made: list[dg.AssetMaterialization], notes: list[dg.AssetObservation]) -> None:
+    def _write(self, made: list[Timed], notes: list[Timed]) -> None:
         """Notes after the materializations, as a note holds until the next one."""
         store_batch(self._context, made)
         store_batch(self._context, notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -116,7 +117,7 @@ def three_hours(context):
     notes = [dg.AssetObservation(ASSET, partition=one.partition, description="a note") for one in made[1:]]
     if context.op_execution_context.op_config["in_batches"]:
         for batch in (made, notes, []):
-            store_batch(context, batch)
+            store_batch(context, [(event, time.time()) for event in batch])
     else:
         yield from (*made, *notes)
 

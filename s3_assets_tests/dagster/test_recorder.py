@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -43,7 +45,7 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     def noted(context, events) -> None:
         if events:
-            written.append([str(event.partition) for event in events])
+            written.append([str(event.partition) for event, _ in events])
         store(context, events)
 
     monkeypatch.setattr(recorder, "store_batch", noted)
@@ -66,6 +68,17 @@ def test_a_run_of_many_hours_leaves_a_record_of_each(full, on_files: Location, b
     [check] = [one for one in result.get_asset_check_evaluations() if "quarantined" in one.check_name]
     assert not check.passed
     assert on_files.tick().run_requests == []
+
+
+def test_each_event_has_a_millisecond_of_its_own(full, on_files: Location, batches, monkeypatch) -> None:
+    """Dagster's UI lists one of those that share theirs. Here the clock stands still, so all would."""
+    now = time.time()
+    monkeypatch.setattr(recorder, "time", SimpleNamespace(time=lambda: now, monotonic=time.monotonic))
+    assert on_files.run(_config(HOURS)).success
+    instance = on_files.instance
+    told = [fetch(ASSET, limit=99).records for fetch in (instance.fetch_materializations, instance.fetch_observations)]
+    moments = {int(record.timestamp * 1000) - int(now * 1000) for records in told for record in records}
+    assert moments == set(range(len(HOURS) + 1))
 
 
 def test_a_run_of_few_hours_yields_them(full, on_files: Location, batches) -> None:
