@@ -1,6 +1,7 @@
 """What is used of Dagster that is not its public API, each with its reason. Nowhere else in the package.
 
-`s3_assets_tests/dagster/test_internals.py` fails when Dagster changes one of them.
+`s3_assets_tests/dagster/test_internals.py` fails when Dagster changes one of them. The one exception is the form of a
+table's text, in `table_texts`.
 """
 
 import logging
