@@ -164,7 +164,8 @@ s5cmd cat {sources} | {{ IFS= read -r header; printf '%s\n' "$header"; grep -vxF
   pigz -6 | s5cmd pipe {target}
 """
 _RECOMPRESS = r"""
-{{ s5cmd cat {target} | pigz -dc; s5cmd cat {late} | tail -n +2; }} | pigz -6 | s5cmd pipe {target}
+{{ s5cmd cat --concurrency 1 --part-size 16 {target} | pigz -dc; s5cmd cat {late} | tail -n +2; }} |
+  pigz -6 | s5cmd pipe {target}
 """
 _MEMBER = r"""
 {{ s5cmd cat {target}; s5cmd cat {late} | tail -n +2 | pigz -6; }} | s5cmd pipe {target}
