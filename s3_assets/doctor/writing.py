@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING
 
 from s3_assets.doctor.findings import Finding, Verdict, failed, passed, warned
-from s3_assets.doctor.races import commit_race, create_race, replace_race
+from s3_assets.doctor.races import STALE, commit_race, create_race, replace_race
 from s3_assets.doctor.scratch import Scratch
 from s3_assets.errors import PreconditionFailedError, StoreError
 from s3_assets.store.s3_commit import Commit
-from s3_assets.store.s3_probe import COMPLETE_NOT_ATOMIC
+from s3_assets.store.s3_server import COMPLETE_NOT_ATOMIC, known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from s3_assets.store.s3_probe import Findings
 
 _log = logging.getLogger(__name__)
-
-STALE: Final = "0" * 32
-"""An ETag of nothing."""
 
 _UNSAFE = (
     "two writers can take each other's rows away: use a store that honours it (docs/stores.md); until then let only "
@@ -158,7 +156,7 @@ def _uploads(scratch: Scratch) -> Iterator[Finding]:
 def _way(place: Place, found: Findings) -> Finding:
     """How hour files over 16 MiB are committed."""
     server = place.answers.server
-    quirk = next((name for name in COMPLETE_NOT_ATOMIC if name.lower() in server.lower()), None)
+    quirk = known(server, COMPLETE_NOT_ATOMIC)
     if found.commit is Commit.COMPLETE and quirk is not None:
         return failed(
             f"S3_ASSETS_LARGE_COMMIT is complete, and {quirk} is known to let several racing completes win",
@@ -186,6 +184,7 @@ def _races(scratch: Scratch, rounds: int | None, stopped: threading.Event) -> It
         ("PutObject with If-None-Match", create_race),
         ("PutObject with If-Match", replace_race),
         ("large commits with If-Match and a PutObject", commit_race),
+        ("a large commit with If-Match and a PutObject", partial(commit_race, uploads=1)),
     ):
         result = race(scratch, rounds, stopped)
         words = f"{result.rounds} races of {result.writers} writers, {what}"

@@ -174,13 +174,11 @@ class S3Store:
                 )
                 return _info_of_answer(key, answer, len(data))
             mode: PutMode = "overwrite"
-            if if_absent:
-                mode = "create"
-            elif if_match is not None:
-                mode = {"e_tag": etag_header(if_match)}  # no 'version': None, obstore would raise
-            result = self._clients.obstore.put(
-                key, data, attributes={"Content-Type": content_type}, mode=mode, use_multipart=False
-            )
+            client = self._clients.obstore
+            if if_absent or if_match is not None:
+                mode = "create" if if_match is None else {"e_tag": etag_header(if_match)}  # no 'version': None
+                client = self._clients.obstore_on_condition
+            result = client.put(key, data, attributes={"Content-Type": content_type}, mode=mode, use_multipart=False)
             etag = plain_etag(result["e_tag"])
             return ObjectInfo(key, len(data), etag, this_second(), _version(result["version"]))
 

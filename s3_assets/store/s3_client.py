@@ -11,17 +11,19 @@ import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from s3_assets.errors import AccessDeniedError
+from s3_assets.errors import AccessDeniedError, StoreError
 from s3_assets.store.s3_errors import translated
 from s3_assets.store.s3_listing import read_pages_fast
+from s3_assets.store.s3_server import PUT_LOCKED_APART, SECOND_CONDITION, known
 
 if TYPE_CHECKING:
     import boto3
     from mypy_boto3_s3 import S3Client
-    from obstore.store import S3Credential
+    from obstore.store import ClientConfig, S3Credential
     from obstore.store import S3Store as ObstoreStore
 
 DEFAULT_REGION = "us-east-1"
@@ -73,6 +75,7 @@ class S3Clients:
         self._endpoint_url = endpoint_url
         self._region = region
         self._lock = threading.RLock()
+        self._server: str | None = None
 
     @property
     def boto(self) -> S3Client:
@@ -88,6 +91,35 @@ class S3Clients:
             return ready  # type: ignore[no-any-return]
         with self._lock:
             return self._obstore
+
+    @property
+    def obstore_on_condition(self) -> ObstoreStore:
+        """The obstore client for PUTs with a condition, which gets a second one where the server needs it.
+
+        Raises:
+            StoreError: There was no answer.
+        """
+        ready = self.__dict__.get("_obstore_on_condition")
+        if ready is not None:
+            return ready  # type: ignore[no-any-return]
+        with self._lock:
+            return self._obstore_on_condition
+
+    @property
+    def server(self) -> str:
+        """The `Server` header of the last answer to boto3; empty where there is none, and on AWS, which is not asked.
+
+        Raises:
+            StoreError: There was no answer.
+        """
+        if self._server is None and not self.is_aws:
+            try:
+                with translated("HeadBucket", self.bucket):
+                    self.boto.head_bucket(Bucket=self.bucket)
+            except StoreError:
+                if self._server is None:
+                    raise
+        return self._server or ""
 
     @property
     def endpoint_url(self) -> str:
@@ -129,10 +161,30 @@ class S3Clients:
             if _is_aws(client) == bool(named):  # a profile can name an endpoint too, and an endpoint can be AWS's
                 client = session.client("s3", config=config if named else by_path, **options)
         read_pages_fast(client)
+        client.meta.events.register("after-call.s3", self._note_server)
+        client.meta.events.register("before-call.s3.PutObject", self._add_second_condition)
         return client
+
+    def _note_server(self, http_response: Any, **_: object) -> None:
+        if http_response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:  # which a proxy answers in its own name
+            self._server = http_response.headers.get("Server", "")
+
+    def _add_second_condition(self, params: dict[str, Any], **_: object) -> None:
+        headers = params["headers"]
+        if ("If-Match" in headers or "If-None-Match" in headers) and known(self.server, PUT_LOCKED_APART):
+            headers.update(SECOND_CONDITION)
 
     @cached_property
     def _obstore(self) -> ObstoreStore:
+        return self._make_obstore()
+
+    @cached_property
+    def _obstore_on_condition(self) -> ObstoreStore:
+        if known(self.server, PUT_LOCKED_APART):
+            return self._make_obstore({"default_headers": SECOND_CONDITION})  # obstore has no headers of one PUT
+        return self._obstore
+
+    def _make_obstore(self, more: ClientConfig | None = None) -> ObstoreStore:
         from obstore.store import S3Store
 
         limits = self.limits
@@ -152,6 +204,7 @@ class S3Clients:
                 "read_timeout": timedelta(seconds=limits.read_s),
                 "timeout": timedelta(seconds=limits.request_s),
                 "pool_max_idle_per_host": str(limits.connections),
+                **(more or {}),
             },
             retry_config={
                 "max_retries": limits.attempts - 1,

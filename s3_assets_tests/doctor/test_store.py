@@ -54,7 +54,7 @@ def test_each_server_is_fit_and_left_as_it_was(running, examined, name, warnings
     before = all_versions(server, made.store.bucket)
     report = examined(made.environment)
     assert report.faults == []
-    assert [area for area, _ in report.of(Verdict.PASS)].count("writes") == 9 - len(warnings)
+    assert [area for area, _ in report.of(Verdict.PASS)].count("writes") == 10 - len(warnings)
     said = report.of(Verdict.WARN, Verdict.SKIP)
     assert [words in found for words, (_, found) in zip(warnings, said, strict=True)] == [True] * len(warnings)
     assert all_versions(server, made.store.bucket) == before

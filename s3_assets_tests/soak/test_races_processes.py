@@ -39,8 +39,10 @@ def workers() -> Iterator[Workers]:
         yield workers
 
 
-def race(stage: Stage, builders: Builders, rounds: int, site: Site | None = None) -> Counter[str]:
-    """One race over sources of its own, of so many rounds, or `IN_TURNS`.
+def race(
+    stage: Stage, builders: Builders, rounds: int, site: Site | None = None, *, uploading: int = 0
+) -> Counter[str]:
+    """One race over sources of its own, of so many rounds, or `IN_TURNS`; so many of the racers commit by an upload.
 
     Raises:
         BrokenPromiseError: A source is not in the hour file although its builder said so, or its rows are not there
@@ -48,7 +50,7 @@ def race(stage: Stage, builders: Builders, rounds: int, site: Site | None = None
     """
     site = site or stage.set_up()
     own = replace(site, source_prefix=site.target_prefix + "racing/")
-    racers = [own] * RACERS
+    racers = [replace(own, put_bytes=0)] * uploading + [own] * (RACERS - uploading)
     results = builders.race(racers, rounds) if rounds else builders.take_turns(racers)
     data = stage.store.get(stage.target_key(site)).read()
     ledger = ledger_of(data)
@@ -81,6 +83,15 @@ def test_no_update_is_lost_in_one_put(scale, running, builders, workers, name, r
     stage = Stage(running(name), ONE, workers)
     total = sum((race(stage, builders, rounds) for _ in range(scale.races)), Counter())
     _tell(record_property, name, f"one put, {rounds} each", total)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", ["seaweedfs", "ministack"])
+def test_no_update_is_lost_between_a_put_and_an_upload(scale, running, builders, workers, name, record_property):
+    """An hour that is about to grow large: some go by PUT, some by an upload, each in the way of that server."""
+    stage = Stage(running(name), ONE, workers)
+    total = sum((race(stage, builders, 3, uploading=2) for _ in range(scale.races)), Counter())
+    _tell(record_property, name, "put against upload", total)
 
 
 @pytest.mark.timeout(3600)

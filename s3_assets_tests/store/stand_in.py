@@ -80,11 +80,13 @@ class StandIn:
         """Where it answers."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def store(self, **options) -> S3Store:
-        """A store that goes there, with little patience."""
+    def store(self, *, known_as: str | None = "", **options) -> S3Store:
+        """A store that goes there, with little patience, and takes it for that server; None lets it ask."""
         session = boto3.Session(aws_access_key_id="AKIATEST", aws_secret_access_key="very-secret")
         options = {"large_commit": "complete", "limits": QUICK, **options}
-        return S3Store("bucket", session=session, endpoint_url=self.url, region="us-east-1", **options)
+        store = S3Store("bucket", session=session, endpoint_url=self.url, region="us-east-1", **options)
+        store._clients._server = known_as
+        return store
 
     def next_answer(self, method: str, path: str, headers: dict[str, str]) -> Answer:
         """Note the request and take the answer."""
@@ -117,7 +119,7 @@ class StandIn:
                 if answer.status is None:
                     self.close_connection = True
                     return
-                self.send_response(answer.status)
+                self.send_response_only(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
                 length = len(answer.body) if answer.length is None else answer.length

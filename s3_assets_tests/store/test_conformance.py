@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pytest
 
 from s3_assets.errors import (
     NotFoundError,
     PreconditionFailedError,
-    S3AssetsError,
     StoreError,
-    WriteConflictError,
 )
 from s3_assets.store.contract import MIN_PART_BYTES, OpenUpload, Store, Upload
 from s3_assets.store.memory import MemoryStore
 from s3_assets_tests.store.deviations import DEVIATIONS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+from s3_assets_tests.store.races import race, winners
 
 NO_ETAG = "0" * 32
 
@@ -65,26 +59,6 @@ def declared(request: pytest.FixtureRequest, name: str, behaviour: str) -> None:
     """Expect the test to fail where the server is known to deviate."""
     if reason := DEVIATIONS.get((name, behaviour)):
         request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
-
-
-def race(writers: Sequence[Callable[[], object]]) -> list[object]:
-    """Start all `writers` at once; what they gave or raised, of the errors that a loser may see."""
-    barrier = threading.Barrier(len(writers))
-
-    def run(write: Callable[[], object]) -> object:
-        barrier.wait(timeout=60)
-        try:
-            return write()
-        except (PreconditionFailedError, WriteConflictError) as error:
-            return error
-
-    with ThreadPoolExecutor(len(writers)) as pool:
-        return list(pool.map(run, writers))
-
-
-def winners(outcomes: list[object]) -> list[int]:
-    """Which of the writers got through."""
-    return [number for number, outcome in enumerate(outcomes) if not isinstance(outcome, S3AssetsError)]
 
 
 def listed(store: Store, prefix: str) -> list[str]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from s3_assets.errors import AccessDeniedError, PreconditionFailedError
+from s3_assets.store import s3_probe
 from s3_assets.store.contract import MIN_PART_BYTES
 from s3_assets.store.s3_commit import Commit, staging_key
+from s3_assets_tests.store.races import race, winners
 from s3_assets_tests.store.stand_in import StandIn, error
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from s3_assets.store.s3 import S3Store
     from s3_assets_tests.servers import Server
 
@@ -45,6 +50,17 @@ def all_versions(server: Server, bucket: str) -> list[str]:
     return [found["Key"] for found in (*answer.get("Versions", []), *answer.get("DeleteMarkers", []))]
 
 
+def bucket_of(server: Server, versioning: str, standing: Mapping[str, bytes] | None = None) -> str:
+    """A new bucket whose versioning was `never` on, is `Enabled`, or `Suspended` after the `standing` were written."""
+    bucket = server.new_bucket(versioned=versioning != "never")
+    for key, data in (standing or {}).items():
+        server.client().put_object(Bucket=bucket, Key=key, Body=data)
+    if versioning == "Suspended":
+        configuration = {"Status": "Suspended"}
+        server.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration=configuration)
+    return bucket
+
+
 def test_a_staged_upload_leaves_no_mark_of_a_deletion_where_versioning_is_suspended(server) -> None:
     """A deletion that names no version would leave one."""
     bucket = server.new_bucket(versioned=True)
@@ -74,11 +90,28 @@ class TestProbe:
 
     def test_where_versioning_is_suspended_no_mark_of_a_deletion_is_left(self, server) -> None:
         """A deletion that names no version would leave one."""
-        bucket = server.new_bucket(versioned=True)
-        server.client().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
-        found = server.store(bucket).probe().commit
-        assert found in {EXPECTED[server.name][0], Commit.SPOOL}  # SeaweedFS let two racing writers win once
+        bucket = bucket_of(server, "Suspended")
+        assert server.store(bucket).probe().commit is EXPECTED[server.name][0]
         assert all_versions(server, bucket) == []
+
+    def test_a_server_that_hides_its_name_is_raced_for_longer(self, running, monkeypatch) -> None:
+        """SeaweedFS behind a proxy: a PUT and a copy that both win are seen in the end, and all goes by PUT."""
+        server = running("seaweedfs")
+        monkeypatch.setattr(s3_probe, "PAIRS", 2000)
+        monkeypatch.setattr(s3_probe, "PAIRS_S", 60)
+        store = server.store(server.new_bucket())
+
+        def rename(parsed: dict[str, Any], http_response: Any, **_: object) -> None:
+            http_response.headers = parsed["ResponseMetadata"]["HTTPHeaders"] = {
+                **http_response.headers,
+                "server": "nginx",
+                "Server": "nginx",
+            }
+
+        store._clients.boto.meta.events.register_first("after-call.s3", rename)
+        findings = store.probe()
+        assert findings.commit is Commit.SPOOL
+        assert "racing writers won by copy" in findings.reason
 
     def test_nothing_is_probed_before_it_matters(self, server) -> None:
         """Small targets need no scratch key."""
@@ -97,6 +130,49 @@ class TestProbe:
         with StandIn(error(403, "AccessDenied")) as server:
             assert server.store(large_commit="stage").probe().commit is Commit.STAGE
             assert server.log == []
+
+
+@pytest.mark.parametrize("versioning", ["never", "Enabled", "Suspended"])
+class TestVersioning:
+    """Whether versioning is on, was on, or never was: conditions hold."""
+
+    def test_race_of_a_complete_and_a_put(self, scale, server, versioning) -> None:
+        """Exactly one of the two wins, and its bytes are there. A crowd mostly stands in line before one lock."""
+        store = server.store(bucket_of(server, versioning))
+        for number in range(scale.examples(8, 150)):
+            etag = store.put("a", b"before %d" % number).etag
+            with store.start_upload("a") as upload:
+                upload.put_part(1, b"upload")
+                with pytest.raises(PreconditionFailedError):
+                    upload.complete(if_match="0" * 32)  # of a staged one, only the copy is left to be done
+                commits = [partial(upload.complete, if_match=etag), partial(store.put, "a", b"put", if_match=etag)]
+                (winner,) = winners(race(commits))
+            assert store.get("a").read() == (b"upload", b"put")[winner]
+
+    def test_what_stood_before_can_be_replaced_and_not_created(self, server, versioning) -> None:
+        """Also an object that was written while versioning was on."""
+        bucket = bucket_of(server, versioning, standing := {name: b"1" + name.encode() for name in ("put", "upload")})
+        store = server.store(bucket)
+        for name, data in standing.items():
+            found = store.head(name)
+            assert found is not None
+            with pytest.raises(PreconditionFailedError):
+                write(store, name, if_absent=True)
+            with pytest.raises(PreconditionFailedError):
+                write(store, name, if_match="0" * 32)
+            assert store.get(name).read() == data
+            write(store, name, if_match=found.etag)
+            assert store.get(name).read() == b"2"
+
+
+def write(store: S3Store, name: str, **condition) -> None:
+    """By a PUT or by an upload, as the name says."""
+    if name == "put":
+        store.put(name, b"2", **condition)
+        return
+    with store.start_upload(name) as upload:
+        upload.put_part(1, b"2")
+        upload.complete(**condition)
 
 
 @pytest.fixture(scope="module", params=list(Commit))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from s3_assets.errors import (
@@ -225,6 +227,60 @@ class TestHead:
         """Is not 'none'."""
         with StandIn(Answer(403)) as server, pytest.raises(AccessDeniedError):
             server.store().head("a")
+
+
+SEAWEEDFS = {"Server": "SeaweedFS 8000GB 4.48"}
+
+
+class TestSecondCondition:
+    """SeaweedFS checks a PUT with one condition apart from its copies, and a PUT with two with them."""
+
+    @pytest.mark.parametrize("key", ["a", "a//b"])
+    @pytest.mark.parametrize("condition", [{"if_match": "e0"}, {"if_absent": True}], ids=["match", "absent"])
+    @pytest.mark.parametrize("status", [200, 403, 404])
+    def test_sent_to_it_with_the_first(self, key, condition, status) -> None:
+        """By either library, and however it answers to being asked who it is, which is once."""
+        with StandIn(Answer(status, headers=SEAWEEDFS), Answer(200, headers={"ETag": '"e1"', **SEAWEEDFS})) as server:
+            store = server.store(known_as=None)
+            for _ in range(2):
+                store.put(key, b"x", **condition)
+            assert server.log == ["HEAD /bucket", f"PUT /bucket/{key}", f"PUT /bucket/{key}"]
+            for headers in server.headers[1:]:
+                assert ("if-match" in headers) == ("if_match" in condition)
+                assert headers["if-unmodified-since"] == "Fri, 31 Dec 9999 23:59:59 GMT"
+
+    def test_with_what_is_spooled(self) -> None:
+        """It is a PUT too."""
+        with StandIn(Answer(200, headers={"ETag": '"e1"', **SEAWEEDFS})) as server:
+            with server.store(known_as=None, large_commit="spool").start_upload("a") as upload:
+                upload.put_part(1, b"x")
+                upload.complete(if_match="e0")
+            assert server.headers[-1]["if-unmodified-since"]
+
+    @pytest.mark.parametrize("key", ["a", "a//b"])
+    def test_not_alone_and_not_elsewhere(self, key) -> None:
+        """A PUT without a condition gets none, and nobody is asked for it; other servers could refuse it."""
+        with StandIn(Answer(200, headers={"ETag": '"e1"', **SEAWEEDFS})) as server:
+            server.store(known_as=None).put(key, b"x")
+            assert server.log == [f"PUT /bucket/{key}"]
+            assert "if-unmodified-since" not in server.headers[0]
+        with StandIn(Answer(200, headers={"ETag": '"e1"', "Server": "MinIO"})) as server:
+            server.store(known_as=None).put(key, b"x", if_absent=True)
+            assert server.log == ["HEAD /bucket", f"PUT /bucket/{key}"]
+            assert "if-unmodified-since" not in server.headers[1]
+
+    def test_a_proxy_that_answers_for_it_is_not_taken_for_it(self) -> None:
+        """Not where it says that it could not reach it."""
+        busy = replace(error(503, "SlowDown"), headers={"Server": "nginx"})
+        with StandIn(busy, Answer(200, headers=SEAWEEDFS), Answer(200, headers={"ETag": '"e1"'})) as server:
+            server.store(known_as=None).put("a", b"x", if_absent=True)
+            assert server.headers[-1]["if-unmodified-since"]
+
+    def test_no_answer(self) -> None:
+        """Then nothing is written."""
+        with StandIn(Answer(None)) as server, pytest.raises(StoreUnavailableError):
+            server.store(known_as=None).put("a", b"x", if_absent=True)
+        assert {line.split()[0] for line in server.log} == {"HEAD"}
 
 
 class TestCommit:
