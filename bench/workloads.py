@@ -84,12 +84,12 @@ _1_GB: Final = (60, 74_000_000)
 SLOW: Final = ("today", "s5cmd, pigz", "s5cmd, new member")
 WORKLOADS: Final = (
     Workload("build_60", "first build from 60 sources of 1 MB", (60, MB), None, BUILDERS, rounds=5, warm=1),
-    Workload("build_1000", "first build from 1,000 sources of 10 KB", (1000, 10_000), None, BUILDERS, rounds=5, warm=1),
+    Workload("build_1000", "first build from 1,000 sources of 10 KB", (1000, 10_000), None, BUILDERS, rounds=9, warm=1),
     Workload(
         "late_100mb", "one late file of 10 KB, last in order, into 100 MB", _100_MB, 59, APPENDERS, rounds=3, once=SLOW
     ),
     Workload("middle_100mb", "one late file of 10 KB, in the middle, into 100 MB", _100_MB, 30, SPLICERS, rounds=3),
-    Workload("late_1gb", "one late file of 10 KB, last in order, into 1 GB", _1_GB, 59, APPENDERS, once=SLOW),
+    Workload("late_1gb", "one late file of 10 KB, last in order, into 1 GB", _1_GB, 59, APPENDERS, rounds=4, once=SLOW),
     Workload("middle_1gb", "one late file of 10 KB, in the middle, into 1 GB", _1_GB, 30, SPLICERS),
 )
 

@@ -139,7 +139,7 @@ class TestVersioning:
     def test_race_of_a_complete_and_a_put(self, scale, server, versioning) -> None:
         """Exactly one of the two wins, and its bytes are there. A crowd mostly stands in line before one lock."""
         store = server.store(bucket_of(server, versioning))
-        for number in range(scale.examples(8, 150)):
+        for number in range(scale.examples(4, 150)):
             etag = store.put("a", b"before %d" % number).etag
             with store.start_upload("a") as upload:
                 upload.put_part(1, b"upload")
