@@ -12,6 +12,7 @@ import botocore.session
 import pytest
 from hypothesis import settings
 
+from s3_assets.store import s3_probe
 from s3_assets_tests.deployment import Deployment, deploy
 from s3_assets_tests.scale import SCALE, SEED_VARIABLE, SHARE_VARIABLE, Scale, draw
 from s3_assets_tests.servers import Server, start_server
@@ -24,6 +25,9 @@ settings.load_profile("tests")
 
 botocore.session.create_loader = cache(botocore.session.create_loader)
 """Else each session reads botocore's descriptions of AWS, in 0.15 CPU-seconds, and tests make hundreds of them."""
+
+s3_probe.PAIRS = 3
+"""Else each store of a test's own would race for two seconds; `store/test_s3_commit` does so where it matters."""
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
