@@ -99,9 +99,6 @@ class S3Clients:
         Raises:
             StoreError: There was no answer.
         """
-        ready = self.__dict__.get("_obstore_on_condition")
-        if ready is not None:
-            return ready  # type: ignore[no-any-return]
         with self._lock:
             return self._obstore_on_condition
 

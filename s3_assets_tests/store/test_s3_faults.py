@@ -272,8 +272,12 @@ class TestSecondCondition:
     def test_a_proxy_that_answers_for_it_is_not_taken_for_it(self) -> None:
         """Not where it says that it could not reach it."""
         busy = replace(error(503, "SlowDown"), headers={"Server": "nginx"})
-        with StandIn(busy, Answer(200, headers=SEAWEEDFS), Answer(200, headers={"ETag": '"e1"'})) as server:
-            server.store(known_as=None).put("a", b"x", if_absent=True)
+        with StandIn(busy, busy, Answer(200, headers=SEAWEEDFS), Answer(200, headers={"ETag": '"e1"'})) as server:
+            store = server.store(known_as=None)
+            with pytest.raises(StoreUnavailableError):
+                store.put("a", b"x", if_absent=True)
+            store.put("a", b"x", if_absent=True)
+            assert server.log == ["HEAD /bucket"] * 3 + ["PUT /bucket/a"]
             assert server.headers[-1]["if-unmodified-since"]
 
     def test_no_answer(self) -> None:
