@@ -6,7 +6,48 @@ trying again can help (`retryable`), and holds a hint: what to do about it. No s
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
+
+MOST_QUOTED: Final = 200
+"""Characters of a foreign text that an error, a log line or a value of metadata quotes: a key has up to 1,024 bytes, a
+forged ledger up to 64 MiB."""
+
+
+def quoted(value: object, limit: int = MOST_QUOTED) -> str:
+    """A foreign value as a message shows it: on one line, about `limit` characters at most, at a bounded cost.
+
+    Of a long text its beginning and its end are shown, since keys differ at their end, and how long it is. Of a list or
+    a table only the size is: what lies in it may be of any depth.
+    """
+    if isinstance(value, str | bytes):
+        return _quoted_text(value, limit)
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value):,}"
+    if isinstance(value, dict):
+        return f"a table of {len(value):,}"
+    if isinstance(value, int) and value.bit_length() > limit:  # Python refuses to write out very long ones
+        return f"a number of {value.bit_length():,} bits"
+    return shortened(repr(value), limit)
+
+
+def shortened(text: str, limit: int = MOST_QUOTED) -> str:
+    """The beginning and the end of a text that is longer than `limit` characters; others as they are."""
+    if len(text) <= limit:
+        return text
+    end = limit // 3
+    return f"{text[: limit - end - 1]}…{text[-end:]}"
+
+
+def _quoted_text(value: str | bytes, limit: int) -> str:
+    length = len(value)
+    if length > 2 * limit:  # what is in between is not looked at
+        shown = repr(value[:limit])[:-1] + "…" + repr(value[-limit:]).lstrip("b")[1:]
+    else:
+        shown = repr(value)
+        if length <= limit and len(shown) <= limit + len("b''"):
+            return shown
+    # An escape takes up to ten characters, so what is written out is shortened once more.
+    return f"{shortened(shown, limit)} ({length:,} {'bytes' if isinstance(value, bytes) else 'characters'})"
 
 
 class S3AssetsError(Exception):
@@ -53,7 +94,7 @@ class StoreError(S3AssetsError):
         self.operation = operation
         self.key = key
         self.detail = detail
-        super().__init__(f"{operation} {key!r}: {detail}", hint=hint)
+        super().__init__(f"{operation} {quoted(key)}: {detail}", hint=hint)
 
 
 class NotFoundError(StoreError):
@@ -76,6 +117,12 @@ class AccessDeniedError(StoreError):
     hint = "check the credentials and what they and the bucket's policy allow"
 
 
+class ArchivedError(StoreError):
+    """The object lies in an archive (InvalidObjectState): it must be restored before it can be read."""
+
+    hint = "restore it (`aws s3api restore-object`), or keep archive classes away from the source prefix"
+
+
 class BucketNotFoundError(StoreError):
     """The bucket does not exist."""
 
@@ -96,6 +143,20 @@ class BodyCutError(StoreUnavailableError):
         self.expected = expected
         self.found = found
         super().__init__("GetObject", key, f"the body ended after {found} of {expected} bytes")
+
+
+class ChangedAnswerError(StoreError):
+    """A GET was answered with other bytes than the listing shows: another ETag, another size, or not there."""
+
+    retryable = True
+    hint = "nothing was ingested; if it stays so, look for a proxy or cache between here and the store"
+
+
+_READING_HINTS: dict[type, str] = {
+    AccessDeniedError: "if other objects can be read, this one has a KMS key or an owner of its own: allow kms:Decrypt "
+    "with that key, or have it written again",
+}
+"""What to do where one object can't be read, and others can."""
 
 
 # --- hints -------------------------------------------------------------------------------------------------
@@ -134,7 +195,7 @@ class DamagedTargetError(S3AssetsError):
         """Name the target's `key` and what is wrong with it."""
         self.key = key
         self.detail = detail
-        super().__init__(f"target {key!r} is damaged: {detail}")
+        super().__init__(f"target {quoted(key)} is damaged: {detail}")
 
     def mended_by(self, command: str) -> Self:
         """The same error, whose hint names the `command` for its hour and no other."""
@@ -156,7 +217,7 @@ class NewerFormatError(DamagedTargetError):
     def __init__(self, key: str, detail: str) -> None:
         """Name the target's `key` and the version found."""
         super().__init__(key, detail)
-        self.args = (f"target {key!r} can't be read: {detail}",)
+        self.args = (f"target {quoted(key)} can't be read: {detail}",)
 
 
 class AccountingError(S3AssetsError):
@@ -165,8 +226,38 @@ class AccountingError(S3AssetsError):
     hint = "this is a defect of s3_assets: please report it with the hour's sources"
 
 
+class RowsWouldLeaveError(S3AssetsError):
+    """A commit would take rows out of an hour file that must stay in it: nothing was written."""
+
+    hint = "this is a defect of s3_assets: please report it with the hour's sources"
+
+    def __init__(self, key: str, rows: int, why: str) -> None:
+        """Name the source by its `key`, how many `rows` would leave, and why they must not."""
+        self.key = key
+        self.rows = rows
+        super().__init__(f"{rows:,} rows of {quoted(key)} would leave the hour file, although it {why}")
+
+
+class UnreadableSourcesError(S3AssetsError):
+    """Sources of an hour can't be read: the hour file has all others, and these are tried again."""
+
+    retryable = True
+
+    def __init__(self, unreadable: dict[str, StoreError], known: int) -> None:
+        """Keep the error of each key; `known` is how many sources the hour has."""
+        self.unreadable = unreadable
+        first = next(iter(unreadable))
+        error = unreadable[first]
+        more = f", and {len(unreadable) - 1:,} more" if len(unreadable) > 1 else ""
+        super().__init__(
+            f"{len(unreadable):,} of {known:,} source objects can't be read: {quoted(first)}: {error.detail}{more}; "
+            "the hour file has the others",
+            hint=_READING_HINTS.get(type(error), error.hint),
+        )
+
+
 class BreakerOpenError(S3AssetsError):
-    """More sources vanished at once than the breaker lets pass: nothing was written."""
+    """More sources lost all their rows at once than the breaker lets pass: nothing was written."""
 
     hint = (
         "if they were meant to go, raise `max_vanished_share` for the event or run `s3-assets sync --accept-vanished`"
@@ -238,7 +329,7 @@ class DamagedManifestError(S3AssetsError):
         """Name the manifest's `key` and what is wrong with it."""
         self.key = key
         self.detail = detail
-        super().__init__(f"manifest {key!r} is damaged: {detail}")
+        super().__init__(f"manifest {quoted(key)} is damaged: {detail}")
 
 
 class DamagedCopyError(S3AssetsError):
@@ -249,7 +340,7 @@ class DamagedCopyError(S3AssetsError):
         self.key = key
         self.expected = expected
         self.found = found
-        super().__init__(f"the copy {key!r} is damaged: expected {expected}, found {found}")
+        super().__init__(f"the copy {quoted(key)} is damaged: expected {expected}, found {found}")
 
 
 # --- alerts ------------------------------------------------------------------------------------------------

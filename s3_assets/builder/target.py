@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from s3_assets.errors import DamagedTargetError, ForeignTargetError, NotFoundError, PreconditionFailedError
+from s3_assets.errors import DamagedTargetError, ForeignTargetError, NotFoundError, PreconditionFailedError, shortened
 from s3_assets.hour_file.ledger import FOOTER_BYTES, Ledger, read_footer, read_ledger
 
 if TYPE_CHECKING:
@@ -122,7 +122,8 @@ def _read(store: Store, key: str, hour: Hour, version_id: str | None = None) -> 
             tail, start = head + tail, footer.reading_start
         ledger = read_ledger(key, footer, tail[footer.reading_start - start :])
         if (ledger.event, ledger.hour) != (hour.event, hour.label):
-            raise ForeignTargetError(key, f"it is the hour file of {ledger.event} {ledger.hour}, moved here")
+            whose = f"{shortened(ledger.event)} {shortened(ledger.hour)}"
+            raise ForeignTargetError(key, f"it is the hour file of {whose}, moved here")
     except DamagedTargetError as error:
         ledger, problem = None, error
     return Target(

@@ -1,6 +1,6 @@
-"""`plan --explain`: why one hour is stale, or that it is right, and what will become of it.
+"""`plan --explain`: why one hour is out of date, or that it is up to date and what it leaves out; what happens next.
 
-Two views put side by side: S3, which decides and is told first, and Dagster's records, where there is an instance. What
+Two views put side by side: S3, which decides and comes first, and Dagster's records, where there is an instance. What
 the one can't say takes nothing from the other. Nothing is written.
 """
 
@@ -16,6 +16,7 @@ import click
 
 from s3_assets.builder.build import plan_hour, see
 from s3_assets.cli.hour_view import View, headline, on_record, on_s3
+from s3_assets.cli.options import refuse_unknown_events
 from s3_assets.cli.render import printable, said_when_slow
 from s3_assets.cli.sync import plan_json
 from s3_assets.errors import S3AssetsError
@@ -46,9 +47,10 @@ def explain_hour(hour: Hour, options: BuildOptions, *, as_json: bool) -> int:
     """Print what there is to say of an hour.
 
     Returns:
-        The exit code: 1 where it can't be made right, the breaker holds it, or Dagster's records can't be read.
+        The exit code: 1 where it can't be built, the breaker blocks it, or Dagster's records can't be read.
 
     Raises:
+        click.UsageError: There is no such event.
         S3AssetsError: S3 can't be asked.
     """
     settings, now = load_settings(os.environ), datetime.now(UTC)
@@ -76,6 +78,8 @@ def _look(hour: Hour, settings: Settings, options: BuildOptions, now: datetime) 
     with open_pipeline(settings) as pipeline:
         with said_when_slow(pipeline.target_uri(hour)):
             seen = see(pipeline, hour)
+        if seen.target is None and not seen.sources:
+            refuse_unknown_events(pipeline, [hour.event])
         plan: Plan | None = None
         problem: S3AssetsError | None = None
         try:
@@ -98,7 +102,7 @@ def _look(hour: Hour, settings: Settings, options: BuildOptions, now: datetime) 
 
 
 def _with_records(view: View, settings: Settings) -> tuple[View, bool]:
-    """The view with what Dagster knows, and False where there is an instance that does not tell."""
+    """The view with what Dagster knows, and False where there is an instance that does not answer."""
     if not os.environ.get(HOME_VARIABLE):
         return replace(view, unasked=f"{HOME_VARIABLE} is not set here: this looked at S3 only"), True
     from s3_assets.dagster import hour_records  # a second and more, which is not the storage's
@@ -127,11 +131,12 @@ def _document(view: View, facts: list[tuple[str, str]]) -> dict[str, Any]:
     return {
         "event": view.hour.event,
         "hour": view.hour.label,
-        "right": view.is_right and not view.outside,
+        "up_to_date": view.is_up_to_date and not view.outside,
         "headline": headline(view),
         "sources": [source.key for source in view.seen.sources],
         "hour_file": None if target is None else {"etag": target.etag, "size": target.size},
-        "plan": None if view.plan is None else plan_json(view.plan),
+        "plan": None if view.plan is None else plan_json(view.plan, None if target is None else target.ledger),
+        "left_out": view.left.document(),
         "problem": None if view.problem is None else view.problem.describe(),
         "dagster": None
         if record is None

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from typing import TYPE_CHECKING, Any
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from s3_assets.errors import KeyGrammarError
+from s3_assets.cli.render import printable
+from s3_assets.errors import KeyGrammarError, shortened
 from s3_assets.hour_file.keys import Hour, label_of, parse_label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from s3_assets.builder.pipeline import Pipeline
     from s3_assets.builder.reconcile import Scope
     from s3_assets.settings import Settings
+
+MOST_EVENTS: Final = 20
+"""Events that a message lists."""
+
+MOST_LISTED: Final = 10_000
+"""Events that are looked through for one that is written alike."""
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9_.~-]+)*/?")
@@ -181,3 +191,63 @@ def range_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, hours=Range(events, first, last), **options)
 
     return with_range
+
+
+def refuse_unknown_events(pipeline: Pipeline, events: Iterable[str]) -> None:
+    """Refuse events that exist neither at the source nor at the target: a typo must not look like a job well done.
+
+    One request for an event that has sources, two for one that has hour files only. Call it for events of which
+    nothing was found: of the others it is known.
+
+    Raises:
+        click.UsageError: One does not exist; says which are written alike, and which there are.
+        StoreError: It can't be found out.
+    """
+    unknown = sorted(event for event in set(events) if not _exists(pipeline, event))
+    if not unknown:
+        return
+    there = _events_there(pipeline)
+    name = "event" if len(unknown) == 1 else "events"
+    which = ", ".join(_name(event) for event in unknown[:MOST_EVENTS])
+    target = f"s3://{pipeline.target.bucket}/{pipeline.target_prefix}"
+    words = f"there is no {name} {which}: nothing of it is below {printable(pipeline.source_uri(''))} or {target}"
+    more = f" and {len(there) - MOST_EVENTS:,} more" if len(there) > MOST_EVENTS else ""
+    words += f"; there are: {', '.join(_name(event) for event in there[:MOST_EVENTS]) or 'none'}{more}"
+    by_fold = {event.casefold(): event for event in there}
+    alike = {
+        by_fold[found]: None
+        for event in unknown[:MOST_EVENTS]
+        for found in difflib.get_close_matches(event.casefold(), by_fold)
+    }
+    if alike:
+        words += f"; did you mean {' or '.join(_name(event) for event in list(alike)[:3])}?"
+    raise click.UsageError(words)
+
+
+def _exists(pipeline: Pipeline, event: str) -> bool:
+    """Whether there is an object of an event, at the source or at the target."""
+    source, target = pipeline.source_prefix + pipeline.grammar.dates_prefix(event), f"{pipeline.target_prefix}{event}/"
+    found = chain(
+        pipeline.source.list(source), pipeline.target.list(target)
+    )  # the second only where the first has none
+    return next(iter(found), None) is not None
+
+
+def _events_there(pipeline: Pipeline) -> list[str]:
+    """The events that have sources or hour files, sorted."""
+    places = (
+        (pipeline.source, pipeline.source_prefix + pipeline.grammar.events_prefix()),
+        (pipeline.target, pipeline.target_prefix),
+    )
+    return sorted(
+        {
+            folder[len(start) : -1]
+            for store, start in places
+            for folder in islice(store.list_level(start), MOST_LISTED)
+            if isinstance(folder, str)
+        }
+    )
+
+
+def _name(event: str) -> str:
+    return printable(shortened(event))

@@ -1,25 +1,23 @@
-"""`sync`: find the hours of a range, look at each, and make them right. What `plan` does alike is here too."""
+"""`sync`: find the hours of a range, look at each, and bring them up to date. What `plan` does alike is here too."""
 
 from __future__ import annotations
 
 import json
 import os
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
 
-from s3_assets.builder.reconcile import (
-    HourFailure,
-    make_right,
-    observe,
-    source_events,
-    target_hours,
-)
+from s3_assets.builder.history import Changes, leaving, made_changes
+from s3_assets.builder.left_out import LeftOut, left_out
+from s3_assets.builder.reconcile import HourFailure, make_right, observe, target_hours
+from s3_assets.cli.options import refuse_unknown_events
 from s3_assets.cli.render import human_bytes, plain, print_tables, printable, said_when_slow, with_progress
-from s3_assets.errors import S3AssetsError
+from s3_assets.errors import S3AssetsError, quoted, shortened
 from s3_assets.opening import open_pipeline
 from s3_assets.plural import counted
 from s3_assets.settings import load_settings
@@ -32,34 +30,60 @@ if TYPE_CHECKING:
     from s3_assets.builder.reconcile import Outcome
     from s3_assets.cli.options import Range
     from s3_assets.hour_file.keys import Hour
+    from s3_assets.hour_file.ledger import Ledger
     from s3_assets.hour_file.plan import Plan
     from s3_assets.hour_file.sources import Listing
     from s3_assets.store.contract import Store
 
 
+MOST_ERROR_WORDS = 600
+"""Characters that are shown of an error that nobody foresaw."""
+
+
 def sync_hours(hours: Range, options: BuildOptions, *, as_json: bool) -> int:
-    """Make the hours right; the exit code."""
+    """Bring the hours up to date; the exit code."""
     with opened(hours) as (pipeline, found, listing):
-        done, failures = _collect(make_right(pipeline, found, options), len(found))
+        done = _collect(make_right(pipeline, found, options), len(found))
         if as_json:
-            click.echo(json.dumps(document(done, failures, listing), indent=2, ensure_ascii=False))
+            told = {**document(done.hours, done.failures, listing), **done.changes.document()}
+            click.echo(json.dumps(told | {"left_out": done.left.document()}, indent=2, ensure_ascii=False))
         else:
-            _print_results(done, failures, listing)
-    return 1 if failures else 0
+            _print_results(done, listing)
+    return 1 if done.failures else 0
 
 
-def _collect(outcomes: Iterable[Outcome], total: int) -> tuple[list[dict[str, Any]], list[HourFailure]]:
-    """What is to be printed of each hour, and the failures, by event and hour; ledgers are let go of at once."""
-    done: list[dict[str, Any]] = []
-    failures: list[HourFailure] = []
+@dataclass(slots=True)
+class _Done:
+    """What came out.
+
+    Attributes:
+        hours: What is to be printed of each, by event and hour.
+        failures: Those that failed, by event and hour.
+        changes: The rows that came and left, of all hours.
+        left: What all of them leave out or keep.
+    """
+
+    hours: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[HourFailure] = field(default_factory=list)
+    changes: Changes = field(default_factory=Changes)
+    left: LeftOut = field(default_factory=LeftOut)
+
+
+def _collect(outcomes: Iterable[Outcome], total: int) -> _Done:
+    """All outcomes; ledgers are let go of at once."""
+    done = _Done()
     for outcome in with_progress(outcomes, total):
         if isinstance(outcome, HourFailure):
-            failures.append(outcome)
-        else:
-            done.append(_result_json(outcome))
-    done.sort(key=lambda hour: (hour["event"], hour["hour"]))
-    failures.sort(key=lambda failure: failure.hour)
-    return done, failures
+            done.failures.append(outcome)
+            continue
+        changes = made_changes(outcome)
+        left = left_out(outcome.left_out, outcome.plan.vanished, outcome.sources)
+        done.hours.append(_result_json(outcome, changes, left))
+        done.changes += changes
+        done.left += left
+    done.hours.sort(key=lambda hour: (hour["event"], hour["hour"]))
+    done.failures.sort(key=lambda failure: failure.hour)
+    return done
 
 
 # --- finding hours -----------------------------------------------------------------------------------------
@@ -82,30 +106,21 @@ def opened(
             listing = observe(pipeline, scope)
         with said_when_slow(f"s3://{pipeline.target.bucket}/{pipeline.target_prefix}"):
             found = {*listing.hours, *target_hours(pipeline, scope)}
-        if not listing.hours and not listing.rejected:
-            _say_nothing_found(pipeline, hours)
+        refuse_unknown_events(pipeline, {*hours.events} - {hour.event for hour in found})
+        if not listing.hours and not listing.rejected:  # a mistyped prefix must not look like a job well done
+            click.echo(f"nothing found below {printable(pipeline.source_uri(''))} in this range", err=True)
         listing.hours.clear()  # only its keys were needed, and there may be very many
         yield pipeline, sorted(found), listing
-
-
-def _say_nothing_found(pipeline: Pipeline, hours: Range) -> None:
-    """A mistyped prefix or event must not look like a job well done."""
-    there = source_events(pipeline)
-    click.echo(f"nothing found below {printable(pipeline.source_uri(''))} in this range", err=True)
-    missing = [event for event in hours.events if event not in there]
-    if missing:
-        names = ", ".join(printable(event) for event in there[:20]) or "none"
-        click.echo(f"no source of event {printable(', '.join(missing))}; there are: {names}", err=True)
 
 
 # --- saying ------------------------------------------------------------------------------------------------
 
 
-def _print_results(results: list[dict[str, Any]], failures: list[HourFailure], listing: Listing) -> None:
-    written = [result for result in results if result["writes"]]
+def _print_results(done: _Done, listing: Listing) -> None:
+    written = [result for result in done.hours if result["writes"]]
     if written:
         table = Table("event", "hour", "did", box=None, pad_edge=False)
-        for name in ("sources", "rows", "bytes", "down", "up"):
+        for name in ("sources", "rows", "added", "removed", "bytes", "down", "up"):
             table.add_column(name, justify="right")
         table.add_column("why")
         for result in written:
@@ -115,37 +130,47 @@ def _print_results(results: list[dict[str, Any]], failures: list[HourFailure], l
                 result["verdict"],
                 f"{result['sources']:,}",
                 f"{result['rows']:,}",
+                f"{result['rows_added']:+,}" if result["rows_added"] else "",
+                f"{-result['rows_removed']:+,}" if result["rows_removed"] else "",
                 human_bytes(result["size"]),
                 human_bytes(result["bytes_down"]),
                 human_bytes(result["bytes_up"]),
                 plain(result["reason"]),
             )
         print_tables(table)
-    bad = sum(result["quarantined"] for result in results)
+        click.echo(printable(f"{counted(len(written), 'hour')} written: {done.changes.sentence()}"))
     click.echo(
-        f"{counted(len(results), 'hour')} right: {len(written):,} written, {len(results) - len(written):,} as they were"
-        + (f"; {counted(bad, 'source')} quarantined (see `s3-assets show EVENT HOUR`)" if bad else "")
-        + (f"; {len(failures)} failed" if failures else "")
+        f"{counted(len(done.hours), 'hour')} up to date: {len(written):,} written, "
+        f"{len(done.hours) - len(written):,} as they were"
+        + (f"; {len(done.failures):,} failed" if done.failures else "")
     )
-    print_end(failures, listing)
+    print_left_out(done.left)
+    print_end(done.failures, listing)
+
+
+def print_left_out(left: LeftOut) -> None:
+    """What hours that are up to date leave out or keep all the same, and what would change that."""
+    for clause, (_, change) in zip(left.clauses(short=False), left.changed_by(), strict=True):
+        click.echo(printable(f"  {clause}; {change}"))
 
 
 def print_end(failures: list[HourFailure], listing: Listing) -> None:
-    """On stderr: keys that are no sources, and hours that failed."""
+    """On stderr: keys that are not sources, and hours that failed."""
     if listing.rejected:
-        click.echo(f"{counted(listing.rejected.total(), 'key')} not taken in:", err=True)
+        click.echo(f"{counted(listing.rejected.total(), 'key')} not ingested:", err=True)
         for key, reason in listing.named:
-            click.echo(f"  {key!r}: {reason}", err=True)
+            click.echo(f"  {quoted(key)}: {reason}", err=True)
         if listing.rejected.total() > len(listing.named):
             click.echo(f"  and {listing.rejected.total() - len(listing.named)} more", err=True)
     if failures:
         click.echo(f"{counted(len(failures), 'hour')} failed:", err=True)
         for failure in failures:
-            click.echo(f"  {printable(str(failure.hour))}: {printable(_error_text(failure))}", err=True)
+            click.echo(f"  {printable(str(failure.hour))}: {printable(error_text(failure.error))}", err=True)
 
 
-def _error_text(failure: HourFailure) -> str:
-    return failure.error.describe() if isinstance(failure.error, S3AssetsError) else repr(failure.error)
+def error_text(error: BaseException) -> str:
+    """What to say of an error: its own words where it is ours, else what Python shows of it, shortened."""
+    return error.describe() if isinstance(error, S3AssetsError) else shortened(repr(error), MOST_ERROR_WORDS)
 
 
 def document(hours: list[dict[str, Any]], failures: list[HourFailure], listing: Listing) -> dict[str, Any]:
@@ -153,7 +178,7 @@ def document(hours: list[dict[str, Any]], failures: list[HourFailure], listing: 
     return {
         "hours": hours,
         "failed": [
-            {"event": failure.hour.event, "hour": failure.hour.label, "error": _error_text(failure)}
+            {"event": failure.hour.event, "hour": failure.hour.label, "error": error_text(failure.error)}
             for failure in failures
         ],
         "not_taken_in": {
@@ -164,8 +189,8 @@ def document(hours: list[dict[str, Any]], failures: list[HourFailure], listing: 
     }
 
 
-def plan_json(plan: Plan) -> dict[str, Any]:
-    """What is decided for one hour, as `plan` and `sync` tell it."""
+def plan_json(plan: Plan, ledger: Ledger | None) -> dict[str, Any]:
+    """What is decided for one hour whose hour file has that ledger, as `plan` and `sync` report it."""
     return {
         "event": plan.hour.event,
         "hour": plan.hour.label,
@@ -173,6 +198,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "writes": plan.writes,
         "reason": plan.reason,
         "bytes_to_read": plan.bytes_to_read,
+        "rows_leaving": leaving(plan, ledger).rows_removed,
         "fingerprint": plan.fingerprint,
         "actions": [
             {"change": str(action.change), "key": action.key, "size": action.size, "reason": action.reason}
@@ -181,15 +207,17 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _result_json(result: HourResult) -> dict[str, Any]:
+def _result_json(result: HourResult, changes: Changes, left: LeftOut) -> dict[str, Any]:
     down, up = _moved(result)
     ledger = result.ledger
     return {
-        **plan_json(result.plan),
+        **plan_json(result.plan, result.before),
         "sources": len(result.sources),
         "late": len(result.late),
         "rows": 0 if ledger is None else ledger.rows,
-        "quarantined": 0 if ledger is None else len(ledger.quarantined),
+        **changes.document(),
+        "quarantined": len(result.left_out),
+        "left_out": left.document(),
         "size": result.size,
         "etag": result.etag,
         "bytes_down": down,

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from s3_assets.builder.left_out import kind_of, left_out
 from s3_assets.builder.reconcile import HourFailure, each_hour
 from s3_assets.builder.since import held_since
 from s3_assets.cli.render import human_bytes, printable, with_progress
-from s3_assets.errors import KeyGrammarError, S3AssetsError
+from s3_assets.cli.sync import error_text
+from s3_assets.errors import KeyGrammarError, S3AssetsError, shortened
 from s3_assets.hour_file.keys import Hour, escape_event, label_of
 from s3_assets.hour_file.mending import REBUILD, explain_command, show_command, sync_command
 from s3_assets.hour_file.whereabouts import State, Whereabouts, whereabouts
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from s3_assets.builder.build import Seen
     from s3_assets.builder.pipeline import Pipeline
     from s3_assets.builder.since import Since
+    from s3_assets.hour_file.ledger import Quarantined
     from s3_assets.settings import Settings
 
 
@@ -71,19 +74,17 @@ def where_sources(asked: Sequence[str], *, as_json: bool) -> int:
 
         for outcome in with_progress(each_hour(pipeline, wanted, work), len(wanted)):
             if isinstance(outcome, HourFailure):
-                error = outcome.error
-                words = error.describe() if isinstance(error, S3AssetsError) else repr(error)
-                told = (f"{outcome.hour} could not be looked at: {words}",)
-                answers |= {text: Answer(text, "failed", told) for text in wanted[outcome.hour]}
+                said = (f"{outcome.hour} could not be looked at: {error_text(outcome.error)}",)
+                answers |= {text: Answer(text, "failed", said) for text in wanted[outcome.hour]}
             else:
                 answers |= outcome
     in_order = [answers[text] for text in asked]
     if as_json:
-        told_all = [
+        documents = [
             {"source": one.asked, "in": one.is_in, "state": one.state, "words": list(one.words), **one.facts}
             for one in in_order
         ]
-        click.echo(json.dumps(told_all, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(documents, indent=2, ensure_ascii=False))
     else:
         for answer in in_order:
             click.echo(printable(answer.asked))
@@ -120,9 +121,9 @@ def _key(text: str, pipeline: Pipeline) -> str | Answer:
         return text.removeprefix(home)
     if text.startswith(hours):
         hour = pipeline.grammar.target_hour(text.removeprefix(hours))
-        words = "it is no hour file, and no source either: it is below the target prefix"
+        words = "it is neither an hour file nor a source: it is below the target prefix"
         if hour is not None:
-            words = f"it is the hour file of {hour}: `{show_command(hour)}` tells what it holds"
+            words = f"it is the hour file of {hour}: `{show_command(hour)}` shows what it holds"
     else:
         words = f"it is not below the source prefix, {home}"
     return Answer(text, "not a source", (words,))
@@ -152,7 +153,7 @@ def _there(key: str, pipeline: Pipeline) -> str:
     try:
         info = pipeline.source.head(pipeline.source_prefix + key)
     except S3AssetsError as error:  # a key that the store does not take; the others are answered all the same
-        return f"whether the object is there could not be told: {error.describe()}"
+        return f"whether the object is there could not be found out: {error.describe()}"
     if info is None:
         return "there is no such object either"
     return f"the object is there: {human_bytes(info.size)}, {_time(info.last_modified)}"
@@ -214,22 +215,28 @@ def _words(  # noqa: PLR0911  (a table of cases, one return each)
         case State.REWRITTEN if place is not None:
             return [
                 f"an earlier content of it is in {uri}: {rows}",
-                f"{_listed(one)}; its new content is not taken in yet: {explain}",
+                f"{_listed(one)}; its new content is not ingested yet: {explain}",
             ]
         case State.REWRITTEN:
-            was = "" if bad is None else f", which was {bad.reason}: {bad.detail}"
+            was = "" if bad is None else f", which was {_why(bad)}"
             return [f"an earlier content of it was left out{was}", f"{_listed(one)} and not looked at yet: {explain}"]
         case State.QUARANTINED if bad is not None:
             gone = "" if listed is not None else "; it is gone from the source"
+            kind = kind_of(bad, is_there=listed is not None)
+            word = kind_of(bad, is_there=True)
             return [
-                f"quarantined, so not in {uri}: {bad.reason}: {bad.detail}{gone}",
-                "it is taken in by itself when its content changes",
+                f"{word}, so not in {uri}: {_why(bad)}{gone}",
+                dict(left_out([bad], (), [] if listed is None else [listed]).changed_by(hour))[kind],
             ]
         case State.WAITING:
             file = "which has no hour file yet" if seen.target is None else f"whose hour file is older: {uri}"
-            return [f"not taken in yet: {_listed(one)}; it belongs to {hour}, {file}", explain]
+            return [f"not ingested yet: {_listed(one)}; it belongs to {hour}, {file}", explain]
         case _:
             return [f"there is no such object, and the hour file of {hour} knows of none"]
+
+
+def _why(bad: Quarantined) -> str:
+    return f"{shortened(bad.reason)}: {shortened(bad.detail)}"
 
 
 def _listed(one: Whereabouts) -> str:

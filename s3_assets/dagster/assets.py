@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,14 @@ import dagster as dg
 from pydantic import Field
 
 from s3_assets.builder.build import BuildOptions, HourResult
+from s3_assets.builder.history import Changes, made_changes
+from s3_assets.builder.left_out import LeftOut
 from s3_assets.builder.pipeline import Pipeline
 from s3_assets.builder.reconcile import HourFailure, Scope, make_right, observe, target_hours
 from s3_assets.dagster.checks import no_failing, no_failing_hours, no_quarantined, no_quarantined_sources
 from s3_assets.dagster.garbage import set_aside_what_is_loaded
 from s3_assets.dagster.internals import DATA_VERSION_TAG, tag_run
-from s3_assets.dagster.metadata import console_of, hour_metadata
+from s3_assets.dagster.metadata import console_of, hour_metadata, materialization_text, what_is_left_out
 from s3_assets.dagster.names import POOL, Names
 from s3_assets.dagster.notes import (
     failing_after,
@@ -30,7 +32,7 @@ from s3_assets.dagster.partitions import event_hours
 from s3_assets.dagster.recorder import Recorder
 from s3_assets.dagster.records import FAILED_TAG
 from s3_assets.dagster.resources import resources_of
-from s3_assets.errors import KeyGrammarError, S3AssetsError, SettingsError
+from s3_assets.errors import KeyGrammarError, S3AssetsError, SettingsError, quoted, shortened
 from s3_assets.hour_file.changes import data_version
 from s3_assets.hour_file.keys import Hour, label_of, parse_label, unescape_event
 from s3_assets.plural import counted
@@ -39,12 +41,15 @@ from s3_assets.settings import Settings, load_alert_settings
 HOURS_PER_BACKFILL_RUN = 1000
 """Partitions of a backfill in one run: a run costs about 4 CPU-seconds whatever it does, an hour about 0.05."""
 
+MOST_ERROR_WORDS = 600
+"""Characters of an error's words that a run's log and its end show."""
+
 LAYER_TAG = "s3_assets/layer"
 """Tag of the assets: `source`, `hour_files` or `report`, to select them by."""
 
 
 class HoursConfig(dg.Config):
-    """What to make right; empty for the partitions of the run itself."""
+    """Which hours to bring up to date; empty for the partitions of the run itself."""
 
     partition_keys: list[str] = Field(
         default_factory=list,
@@ -78,7 +83,7 @@ def asset_owners(environ: Mapping[str, str]) -> list[str]:
     """Who looks after the assets: `owner` of `[alerts]` in the TOML file, as Dagster takes it.
 
     `@data-team` and other names are a team's; an address stays one. A mention in Slack's own markup means nothing
-    here, and settings of alerts that can't be used are told by `alerts_sensor`: then there is no owner.
+    here, and settings of alerts that can't be used are reported by `alerts_sensor`: then there is no owner.
     """
     try:
         owner = load_alert_settings(environ).owner.strip().removeprefix("@")
@@ -137,8 +142,8 @@ def hourly_gzip(start: date, names: Names, owners: Sequence[str] = ()) -> dg.Ass
                 metadata=code_references(__file__),
                 description=(
                     "One gzip per event and hour, `{event}/{date}/{HH}.csv.gz`, that holds every row of the hour's "
-                    "source objects once, in key order. Materializing a partition makes that hour right, whatever "
-                    "asked for it; when it is right already, nothing is written."
+                    "source objects once, in key order. Materializing a partition brings that hour up to date, "
+                    "whatever asked for it; when it is up to date already, nothing is written."
                 ),
             )
         ],
@@ -158,6 +163,7 @@ def hourly_gzip(start: date, names: Names, owners: Sequence[str] = ()) -> dg.Ass
         )
         before = failing_hours(context.instance, names.asset)
         failures: list[HourFailure] = []
+        done = _Done()
         try:
             with pipeline.open(s3) as site:
                 hours = _hours(context, config, site, pipeline.settings(), names)
@@ -169,8 +175,11 @@ def hourly_gzip(start: date, names: Names, owners: Sequence[str] = ()) -> dg.Ass
                             failures.append(outcome)
                             context.log.error(_say_failure(outcome), exc_info=_trace(outcome))
                         else:  # its event says what a line in the log could say, and each is a write to the database
-                            made = _materialization(outcome, hour_metadata(site, outcome, console), names)
-                            yield from recorder.add(made, quarantine_note(names.asset, outcome.hour, outcome.ledger))
+                            made = _materialization(
+                                outcome, done.add(outcome), hour_metadata(site, outcome, console), names
+                            )
+                            yield from recorder.add(made, quarantine_note(names.asset, outcome.hour, outcome.left_out))
+                context.log.info("%s", done.sentence(len(failures)))
                 failing = failing_after(failures, before, site, datetime.now(UTC), context.run.run_id)
         except S3AssetsError as error:
             raise dg.Failure(description=error.describe(), allow_retries=False) from None
@@ -205,12 +214,12 @@ def _hours(
         keys: Iterable[str] = context.partition_keys if in_partitions else config.partition_keys
         hours = sorted({Hour.of_partition_key(key) for key in keys})
     except KeyGrammarError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
+        raise dg.Failure(description=shortened(str(error), MOST_ERROR_WORDS), allow_retries=False) from error
     for hour in hours:
         if not settings.takes(names.group, hour.event):
             theirs = replace(names, group=settings.group_of(hour.event))
             raise dg.Failure(
-                description=f"{hour.event!r} is an event of {theirs.asset.to_user_string()}, not of "
+                description=f"{quoted(hour.event)} is an event of {theirs.asset.to_user_string()}, not of "
                 f"{names.asset.to_user_string()}: see [groups] in the TOML file.",
                 allow_retries=False,
             )
@@ -224,8 +233,8 @@ def _refuse_strange_events(
     known = {*map(unescape_event, context.instance.get_dynamic_partitions(names.events))}
     if strange := sorted({*config.events} - known - {hour.event for hour in hours}):
         raise dg.Failure(
-            description=f"There is no event {strange[0]!r} of {names.asset.to_user_string()}: no source objects, no "
-            "hour files in this range, and no partitions. Nothing was done.",
+            description=f"There is no event {quoted(strange[0])} of {names.asset.to_user_string()}: no source objects, "
+            "no hour files in this range, and no partitions. Nothing was done.",
             allow_retries=False,
         )
 
@@ -234,7 +243,7 @@ def _in_range(config: HoursConfig, site: Pipeline, settings: Settings) -> list[H
     """The hours of a range that have sources or an hour file.
 
     Raises:
-        KeyGrammarError: An end of it is no hour.
+        KeyGrammarError: An end of it is not a valid hour.
     """
     start, now = f"{settings.start_date:%Y-%m-%d}-00:00", label_of(datetime.now(UTC))
     first = max(parse_label(config.first), start) if config.first else start
@@ -243,24 +252,63 @@ def _in_range(config: HoursConfig, site: Pipeline, settings: Settings) -> list[H
     return sorted({*observe(site, scope).hours, *target_hours(site, scope)})
 
 
-def _materialization(result: HourResult, metadata: dict[str, Any], names: Names) -> dg.AssetMaterialization:
+@dataclass
+class _Done:
+    """What a run did, for its log.
+
+    Attributes:
+        written: Hours whose file was written or removed.
+        unchanged: Hours that were up to date already.
+        changes: The rows that came and left, of all hours.
+        left: What all of them leave out or keep.
+    """
+
+    written: int = 0
+    unchanged: int = 0
+    changes: Changes = field(default_factory=Changes)
+    left: LeftOut = field(default_factory=LeftOut)
+
+    def add(self, result: HourResult) -> Changes:
+        """Count an hour, and say what changed in it."""
+        changes = made_changes(result)
+        self.written += result.plan.writes
+        self.unchanged += not result.plan.writes
+        self.changes += changes
+        self.left += what_is_left_out(result)
+        return changes
+
+    def sentence(self, failed: int) -> str:
+        """`2 hours written: +1,204 rows, -3 rows (from …); 1 hour as it was; 1 source is quarantined: …`."""
+        was = "it was" if self.unchanged == 1 else "they were"
+        said = [f"{counted(self.written, 'hour')} written" + (f": {self.changes.sentence()}" if self.written else "")]
+        said += [f"{counted(self.unchanged, 'hour')} as {was}"] if self.unchanged else []
+        said += [f"{counted(failed, 'hour')} failed"] if failed else []
+        pairs = zip(self.left.clauses(short=False), self.left.changed_by(), strict=True)
+        return "; ".join([*said, *(f"{clause} ({change})" for clause, (_, change) in pairs)])
+
+
+def _materialization(
+    result: HourResult, changes: Changes, metadata: dict[str, Any], names: Names
+) -> dg.AssetMaterialization:
     event, hour = result.hour.partition_key.split("|")
-    quarantined = 0 if result.ledger is None else len(result.ledger.quarantined)
+    # An hour without sources has the version that it always had; one without a usable row says that no file is right.
+    has_file = result.ledger is not None or not result.sources
+    version = data_version(result.plan.fingerprint, len(result.left_out), has_file=has_file)
     return dg.AssetMaterialization(
         names.asset,
-        description=result.plan.reason,
+        description=materialization_text(result, changes),
         partition=dg.MultiPartitionKey({"event": event, "hour": hour}),
         metadata=metadata,
-        tags={DATA_VERSION_TAG: data_version(result.plan.fingerprint, quarantined)},
+        tags={DATA_VERSION_TAG: version},
     )
 
 
 def _say_failure(failure: HourFailure) -> str:
-    return f"{failure.hour}: {words_of(failure.error)}"
+    return f"{shortened(str(failure.hour))}: {shortened(words_of(failure.error), MOST_ERROR_WORDS)}"
 
 
 def _trace(failure: HourFailure) -> BaseException | None:
-    """The trace of an error that nobody foresaw; the others say all in their message."""
+    """The trace of an unforeseen error; the others say all in their message."""
     return None if isinstance(failure.error, S3AssetsError) else failure.error
 
 
@@ -270,8 +318,8 @@ def _failure(failures: list[HourFailure], hours: int) -> dg.Failure:
         dg.TableRecord({"hour": failure.hour.partition_key, "error": _say_failure(failure)}) for failure in failures
     ]
     schema = dg.TableSchema([dg.TableColumn("hour", "string"), dg.TableColumn("error", "string")])
-    right = hours - len(failures)
-    others = "" if not right else "; the other is right" if right == 1 else "; the others are right"
+    good = hours - len(failures)
+    others = "" if not good else "; the other is up to date" if good == 1 else "; the others are up to date"
     return dg.Failure(
         description=f"{len(failures)} of {counted(hours, 'hour')} failed{others}. First: {_say_failure(failures[0])}",
         metadata={"failed_hours": dg.MetadataValue.table(records[:200], schema), "failed": len(failures)},

@@ -5,7 +5,7 @@ found without reading all partitions, and may be wiped: what fails is then only 
 noted again when its hour is next made.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,9 +16,9 @@ from s3_assets.builder.pipeline import Pipeline
 from s3_assets.builder.reconcile import HourFailure
 from s3_assets.controller.records import Failing
 from s3_assets.dagster.internals import latest_event_ids, report_planned
-from s3_assets.errors import BreakerOpenError, KeyGrammarError, S3AssetsError
+from s3_assets.errors import BreakerOpenError, KeyGrammarError, S3AssetsError, shortened
+from s3_assets.hour_file import ledger
 from s3_assets.hour_file.keys import Hour
-from s3_assets.hour_file.ledger import Ledger
 from s3_assets.plural import counted
 
 MOST_NAMED = 3
@@ -109,12 +109,15 @@ class Quarantined:
     since: datetime
 
 
-def quarantine_note(asset: dg.AssetKey, hour: Hour, ledger: Ledger | None) -> dg.AssetObservation | None:
-    """What puts it on record that an hour file leaves out sources; to be recorded after its materialization."""
-    bad = () if ledger is None else ledger.quarantined
+def quarantine_note(asset: dg.AssetKey, hour: Hour, bad: Sequence[ledger.Quarantined]) -> dg.AssetObservation | None:
+    """What puts it on record that an hour leaves out sources, also where it has no hour file: none has a usable row.
+
+    To be recorded after its materialization.
+    """
     if not bad:
         return None
-    words = "; ".join(f"{one.key.rpartition('/')[2]}: {one.reason} ({one.detail})" for one in bad[:MOST_NAMED])
+    named = ((one.key.rpartition("/")[2], one.reason, one.detail) for one in bad[:MOST_NAMED])
+    words = "; ".join(f"{shortened(name)}: {shortened(reason)} ({shortened(detail)})" for name, reason, detail in named)
     more = f"; and {len(bad) - MOST_NAMED} more" if len(bad) > MOST_NAMED else ""
     return dg.AssetObservation(
         asset,

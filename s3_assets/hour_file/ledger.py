@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from zlib_ng import zlib_ng
 
-from s3_assets.errors import DamagedTargetError, ForeignTargetError, NewerFormatError, S3AssetsError
+from s3_assets.errors import (
+    DamagedTargetError,
+    ForeignTargetError,
+    NewerFormatError,
+    S3AssetsError,
+    quoted,
+    shortened,
+)
 from s3_assets.hour_file.keys import order_key
 from s3_assets.hour_file.segments import GZIP_HEADER, LAST_BLOCK, TRAILER_BYTES, combine_crc32, crc32, trailer
 from s3_assets.hour_file.sources import fingerprint
@@ -50,7 +57,8 @@ class LedgerTooLargeError(S3AssetsError):
 
     def __init__(self, event: str, hour: str, sources: int) -> None:
         """Name the hour, and how many `sources` it has."""
-        super().__init__(f"the {sources:,} sources of {event} {hour} need a ledger of over {MAX_LEDGER_BYTES} bytes")
+        whose = f"the {sources:,} sources of {shortened(event)} {hour}"
+        super().__init__(f"{whose} need a ledger of over {MAX_LEDGER_BYTES} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,21 +342,35 @@ def read_ledger(key: str, footer: Footer, data: bytes) -> Ledger:
     packed = b"".join(_pieces(key, footer, data[TRAILER_BYTES:]))
     if hashlib.sha256(packed).digest() != footer.digest:
         raise DamagedTargetError(key, "its ledger does not have the digest that its footer names")
+    ledger = _parsed(footer, packed, data[:TRAILER_BYTES])
+    if isinstance(ledger, str):
+        raise DamagedTargetError(key, ledger)
+    return ledger
+
+
+def _parsed(footer: Footer, packed: bytes, end: bytes) -> Ledger | str:
+    """The ledger, or why there is none to trust.
+
+    It returns where others would raise: an error holds on to the frames that it came through, which hold the text and
+    all that was parsed of it, and is kept for as long as its hour is.
+    """
     try:
         member = zlib_ng.decompressobj(-15)
         text = member.decompress(packed, footer.text_length + 1)
         if len(text) != footer.text_length or not member.eof:
-            raise DamagedTargetError(key, "its ledger has another length than its footer says")
+            return "its ledger has another length than its footer says"
         value = json.loads(text)
         ledger = _of_json(value)
         problem = _disagreement(ledger, footer, value["fingerprint"])
-    except (_InflateError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise DamagedTargetError(key, f"its ledger can't be read: {error}") from error
-    if problem is None and data[:TRAILER_BYTES] != ledger.trailer():
-        problem = "the data's CRC-32 or size is not the ledger's"
-    if problem is not None:
-        raise DamagedTargetError(key, f"its ledger does not add up: {problem}")
-    return ledger
+        if problem is None and end != ledger.trailer():
+            problem = "the data's CRC-32 or size is not the ledger's"
+    except KeyError as error:
+        return f"its ledger can't be read: it has no {quoted(error.args[0])}"
+    except RecursionError:
+        return "its ledger can't be read: it is nested too deeply"
+    except (_InflateError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        return f"its ledger can't be read: {shortened(str(error))}"
+    return ledger if problem is None else f"its ledger does not add up: {problem}"
 
 
 def _pieces(key: str, footer: Footer, data: bytes) -> Iterator[bytes]:
@@ -450,7 +472,7 @@ def _stops(ledger: Ledger) -> Iterable[int]:
 
 def _str(value: object) -> str:
     if not isinstance(value, str):
-        msg = f"{value!r} where a text belongs"
+        msg = f"{quoted(value)} where a text belongs"
         raise TypeError(msg)
     return value
 
@@ -461,6 +483,6 @@ def _bytes(value: object) -> bytes:
 
 def _count(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
-        msg = f"{value!r} where a count belongs"
+        msg = f"{quoted(value)} where a count belongs"
         raise TypeError(msg)
     return value

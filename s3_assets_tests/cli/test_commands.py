@@ -6,10 +6,15 @@ import json
 import sys
 import time
 
+import click
 import pytest
 
+from s3_assets.builder.pipeline import Workers
 from s3_assets.cli import render
+from s3_assets.cli.options import refuse_unknown_events
 from s3_assets.cli.render import said_when_slow
+from s3_assets.store.metered import MeteredStore
+from s3_assets_tests.builder.bench import Bench
 from s3_assets_tests.deployment import FIVE_FILES, Deployment
 
 EVENT = "customer_new_customer_event"
@@ -24,16 +29,22 @@ def five(deployment: Deployment) -> Deployment:
     return deployment
 
 
-def test_sync_makes_all_hours_right_and_is_quiet_the_second_time(five: Deployment, call) -> None:
+def test_sync_brings_all_hours_up_to_date_and_is_quiet_the_second_time(five: Deployment, call) -> None:
     """Exit 0 both times; nothing is written twice."""
     code, out, err = call("sync")
     assert (code, err) == (0, "")
-    assert "2 hours right: 2 written, 0 as they were" in out
+    assert out.splitlines()[-2:] == [
+        (
+            f"2 hours written: +5 rows (added by 5 sources: {EVENT}/2021-09-01/07_00_file_123.csv, "
+            f"{EVENT}/2021-09-01/07_15_file_124.csv, {EVENT}/2021-09-01/07_27_file_125.csv and 2 more)"
+        ),
+        "2 hours up to date: 2 written, 0 as they were",
+    ]
     assert five.hour_file(f"{EVENT}/2021-09-01/07.csv.gz") == b"id,name\n123,a\n124,b\n125,c\n126,d\n"
     assert five.hour_file(f"{EVENT}/2021-09-01/08.csv.gz") == b"id,name\n127,e\n"
     before = five.etag(f"{EVENT}/2021-09-01/07.csv.gz")
     code, out, _ = call("sync")
-    assert (code, out.strip()) == (0, "2 hours right: 0 written, 2 as they were")
+    assert (code, out.strip()) == (0, "2 hours up to date: 0 written, 2 as they were")
     assert five.etag(f"{EVENT}/2021-09-01/07.csv.gz") == before
 
 
@@ -125,7 +136,7 @@ def test_a_failing_hour_is_named_with_what_to_do_and_the_exit_code_is_1(five: De
     five.store.put(f"target/{EVENT}/2021-09-01/07.csv.gz", b"someone's data")
     code, out, err = call("sync")
     assert code == 1
-    assert "1 hour right: 1 written" in out
+    assert "1 hour up to date: 1 written, 0 as they were; 1 failed" in out
     assert "1 hour failed:" in err
     assert f"s3-assets sync --rebuild --event {EVENT} --from 2021-09-01-07:00 --to 2021-09-01-07:00" in err
     mend = f"`s3-assets sync --rebuild --event {EVENT} --from 2021-09-01-07:00 --to 2021-09-01-07:00`"
@@ -141,7 +152,7 @@ def test_a_failing_hour_is_named_with_what_to_do_and_the_exit_code_is_1(five: De
     assert (code, err) == (0, "")
     assert "in place of a file that can't be read" in out
     lines = out.splitlines()
-    assert len(lines) == 3  # the head, the hour with all of its reason, the sum: to a pipe nothing is wrapped or padded
+    assert len(lines) == 4  # head, hour with all of its reason, rows, sum: to a pipe nothing is wrapped or padded
     assert [line.rstrip() for line in lines] == lines
     assert lines[1].endswith("to read")
     assert five.hour_file(f"{EVENT}/2021-09-01/07.csv.gz").count(b"\n") == 5
@@ -152,7 +163,7 @@ def test_keys_that_are_no_sources_are_named(five: Deployment, call) -> None:
     five.drop(f"{EVENT}/2021-09-01/25_61_x.csv", b"a\n1\n")
     code, _, err = call("sync")
     assert code == 0
-    assert "1 key not taken in" in err
+    assert "1 key not ingested" in err
     assert "25_61_x.csv" in err
     assert "no such hour" in err
 
@@ -162,10 +173,160 @@ def test_hours_outside_the_asked_range_are_not_called_wrong(five: Deployment, ca
     assert call("plan", "--from", "2021-09-01-08:00", "--to", "2021-09-01-08:00")[2] == ""
 
 
-def test_a_mistyped_event_does_not_look_like_a_job_well_done(five: Deployment, call) -> None:
-    """It says what there is."""
-    _, _, err = call("plan", "--event", "customer")
-    assert "no source of event customer; there are: customer_new_customer_event" in err
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["plan", "--event", "customer_new_event"],
+        ["sync", "--event", EVENT, "--event", "customer_new_event"],
+        ["sync", "--dry-run", "--json", "--event", "customer_new_event"],
+        ["plan", "--explain", "customer_new_event", "2021-09-01-07:00"],
+        ["show", "customer_new_event", "2021-09-01-07:00"],
+    ],
+    ids=" ".join,
+)
+def test_an_event_that_does_not_exist_is_a_usage_error(five: Deployment, call, command) -> None:
+    """It lists those that do, at the source or as hour files, and the one that is written alike; nothing is done."""
+    five.store.put("target/old/2021-09-01/07.csv.gz", b"an hour file")
+    code, out, err = call(*command)
+    assert (code, out) == (2, "")
+    bucket = five.store.bucket
+    assert err.rstrip().endswith(
+        f"Error: there is no event customer_new_event: nothing of it is below s3://{bucket}/source/ or "
+        f"s3://{bucket}/target/; there are: {EVENT}, old; did you mean {EVENT}?"
+    )
+    assert five.etag(f"{EVENT}/2021-09-01/07.csv.gz") == ""
+
+
+def test_an_event_with_nothing_in_the_range_exists_all_the_same(five: Deployment, call) -> None:
+    """By its sources, by its hour files alone, or by keys that are not sources; each costs a request or two."""
+    five.store.put("target/old/2021-09-01/07.csv.gz", b"an hour file")
+    five.drop("odd/readme.txt", b"an event that is being set up")
+    for event in (EVENT, "old", "odd"):
+        for command in ("plan", "sync"):
+            code, _, err = call(command, "--event", event, "--from", "2021-09-02")
+            said = "1 key not ingested" if event == "odd" else "nothing found below s3://"
+            assert (code, err.startswith(said)) == (0, True), err
+        code, out, _ = call("plan", "--explain", event, "2021-09-02-07:00")
+        headline = f"{event} 2021-09-02-07:00 has no source objects and no hour file: there is nothing to write"
+        assert (code, out.splitlines()[0]) == (0, headline)
+
+
+def test_of_many_events_twenty_are_listed_and_the_check_costs_two_requests_at_most() -> None:
+    """Those that are written alike are found whatever their case; a name can't steer the terminal, nor fill it."""
+    with Workers(fetch_threads=1, hour_threads=1, compress_threads=1) as workers:
+        pipeline = Bench(workers).pipeline
+    for number in range(1100):
+        pipeline.source.put(f"source/event_{number:04d}/2021-09-01/07_00_x.csv", b"a\n1\n")
+    pipeline.target.put("target/a\x1b[1m/2021-09-01/07.csv.gz", b"an hour file")
+    source, target = MeteredStore(pipeline.source), MeteredStore(pipeline.target)
+    refuse_unknown_events(pipeline.with_stores(source, target), ["event_0001", "a\x1b[1m"])
+    assert (source.traffic.requests, target.traffic.requests) == ({"list": 2}, {"list": 1})
+    with pytest.raises(click.UsageError) as refused:
+        refuse_unknown_events(pipeline, ["EVENT_0007x", "event_0001"])
+    words = refused.value.message
+    assert words.startswith(
+        "there is no event EVENT_0007x: nothing of it is below s3://sources/source/ or s3://targets"
+    )
+    assert "; there are: a\\x1b[1m, event_0000, event_0001, " in words
+    assert "event_0018 and 1,081 more; did you mean event_0007 or " in words
+    assert len(words) < 1000
+    with pytest.raises(click.UsageError) as refused:
+        refuse_unknown_events(pipeline, ["x" * 100_000])
+    assert len(refused.value.message) < 1000
+
+
+# --- what came, what left, what is left out --------------------------------------------------------------------
+
+
+def test_rows_that_leave_are_counted_and_their_source_is_named(five: Deployment, call) -> None:
+    """Before, as far as the ledger tells, and afterwards exactly; also in JSON. A run in which rows left says so."""
+    call("sync")
+    five.drop(f"{EVENT}/2021-09-01/07_00_file_123.csv", b"id,name\n1,a\n2,b\n3,c\n")
+    five.drop(f"{EVENT}/2021-09-01/07_50_file_126.csv", b"id,name\n")
+    five.drop(f"{EVENT}/2021-09-01/08_30_file_128.csv", b"id,name\n9,z\n")
+    names = [f"{EVENT}/2021-09-01/{name}.csv" for name in ("07_00_file_123", "07_50_file_126", "08_30_file_128")]
+    code, out, _ = call("plan")
+    assert code == 0
+    said = f"  up to 2 rows leave (from 2 sources: {names[0]} rewritten, {names[1]} rewritten); 3 sources are read"
+    assert said in out.splitlines()
+    planned = json.loads(call("plan", "--json")[1])
+    assert planned["rows_leaving"] == 2
+    assert planned["leaving_from"] == {
+        "sources": 2,
+        "first": [{"key": name, "rows": 1, "how": "rewritten"} for name in names[:2]],
+    }
+    assert [hour["rows_leaving"] for hour in planned["hours"]] == [2, 0]
+    code, out, _ = call("sync")
+    assert code == 0
+    assert out.splitlines()[-2:] == [
+        (
+            f"2 hours written: +4 rows, -2 rows (from 2 sources: {names[0]} rewritten, {names[1]} rewritten; "
+            f"added by 2 sources: {names[0]} rewritten, {names[2]})"
+        ),
+        "2 hours up to date: 2 written, 0 as they were",
+    ]
+    five.drop(names[0], b'id,name\n1,"a\n')
+    done = json.loads(call("sync", "--json")[1])
+    assert (done["rows_added"], done["rows_removed"]) == (0, 3)
+    assert done["removed_by"]["first"] == [{"key": names[0], "rows": 3, "how": "quarantined"}]
+    assert [(hour["rows_added"], hour["rows_removed"]) for hour in done["hours"]] == [(0, 3), (0, 0)]
+    assert done["left_out"]["quarantined"]["first"] == [{"key": names[0], "reason": "unclosed quote"}]
+
+
+def test_rows_of_vanished_sources_that_go_are_foreseen_and_counted(
+    five: Deployment, call, tmp_path, monkeypatch
+) -> None:
+    """Under `drop`; a change of settings reads the others again, and says so."""
+    config = tmp_path / "s3_assets.toml"
+    config.write_text('[defaults]\non_vanished = "drop"\n')
+    monkeypatch.setenv("S3_ASSETS_CONFIG", str(config))
+    call("sync")
+    gone = f"{EVENT}/2021-09-01/07_15_file_124.csv"
+    five.store.delete(f"source/{gone}")
+    assert f"  up to 1 row leaves (from 1 source: {gone} gone); 0 sources are read" in call("plan")[1]
+    assert f"1 hour written: -1 row (from 1 source: {gone} gone)\n" in call("sync")[1]
+    out = call("plan", "--rebuild", "--to", "2021-09-01-07:00")[1]
+    assert "  3 sources with 3 rows are read again; rows leave only where a source turns out to be unusable\n" in out
+    assert "rows leave (" not in out
+
+
+def test_what_is_left_out_is_said_wherever_an_hour_is_in_order(five: Deployment, call, tmp_path, monkeypatch) -> None:
+    """By `sync`, by `sync` with nothing to do, and by `plan`: with what would change it."""
+    config = tmp_path / "s3_assets.toml"
+    config.write_text('[defaults]\non_schema_change = "quarantine"\n')
+    monkeypatch.setenv("S3_ASSETS_CONFIG", str(config))
+    day = f"{EVENT}/2021-09-01"
+    five.drop(f"{day}/07_30_bad.csv", b'id,name\n1,"never closed\n')
+    five.drop(f"{day}/07_40_other.csv", b"id,colour\n1,red\n")
+    call("sync")
+    five.store.delete(f"source/{day}/07_00_file_123.csv")
+    said = [
+        (
+            f"  1 source is quarantined: {day}/07_30_bad.csv (unclosed quote); "
+            "the producer must fix it; it is ingested when its content changes"
+        ),
+        f"  1 source waits: {day}/07_40_other.csv (",
+        (
+            f"  rows of 1 source that is gone stay: {day}/07_00_file_123.csv; "
+            'they stay under on_vanished = "keep"; "drop" lets them go'
+        ),
+    ]
+    for command, first in (
+        ("plan", "0 of 2 hours would change; 0 B to read"),
+        ("sync", "2 hours up to date: 0 written, 2 as they were"),
+    ):
+        code, out, _ = call(command)
+        lines = out.splitlines()
+        assert (code, lines[0], len(lines)) == (0, first, 4)
+        assert all(line.startswith(start) for line, start in zip(lines[1:], said, strict=True)), lines
+        waits = "it waits because of the header that stands; `s3-assets sync --rebuild …` decides anew by rows"
+        assert lines[2].endswith(waits)
+        kinds = json.loads(call(command, "--json")[1])["left_out"]
+        assert {kind: some["sources"] for kind, some in kinds.items()} == {
+            "quarantined": 1,
+            "waiting": 1,
+            "vanished": 1,
+        }
 
 
 def test_a_name_can_not_steer_the_terminal(deployment: Deployment, call) -> None:
@@ -186,7 +347,7 @@ def test_drop_follows_the_source_behind_a_breaker(five: Deployment, call, tmp_pa
     five.store.delete(f"source/{EVENT}/2021-09-01/08_15_file_127.csv")
     code, _, err = call("sync")
     assert code == 1
-    assert "1 of 1 known sources vanished at once" in err
+    assert "1 of 1 known sources vanished or lost all their rows at once" in err
     assert f"s3-assets sync --accept-vanished --event {EVENT} --from 2021-09-01-08:00 --to 2021-09-01-08:00" in err
     assert five.etag(f"{EVENT}/2021-09-01/08.csv.gz") != ""
     code, _, err = call("sync", "--accept-vanished")

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from s3_assets.dagster.hour_records import hour_record, record_in
 from s3_assets.hour_file.changes import data_version
 from s3_assets.hour_file.keys import Hour, label_of
+from s3_assets.hour_file.ledger import Quarantined, encode, read_footer, read_ledger
 from s3_assets_tests.deployment import FIVE_FILES, Deployment
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def records(storage: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Rec
 
 @pytest.fixture
 def five(deployment: Deployment, call) -> Deployment:
-    """Two hours that are right on S3."""
+    """Two hours that are up to date on S3."""
     for key, data in FIVE_FILES.items():
         deployment.drop(key, data)
     assert call("sync")[0] == 0
@@ -166,36 +167,146 @@ def test_s3_alone_is_enough_to_say_why(five: Deployment, call, monkeypatch) -> N
     """And it says that nothing else was asked. The difference is told by name, the first few."""
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     code, headline, facts, told = explained(call)
-    assert (code, headline) == (0, f"{SEVEN} is right: the hour file equals its sources")
+    assert (code, headline) == (0, f"{SEVEN} is up to date: the hour file equals its sources")
     assert "4 rows of 4 sources" in facts["hour file"]
     assert facts["Dagster"] == "DAGSTER_HOME is not set here: this looked at S3 only"
     assert facts["next"] == "nothing is to be done"
-    assert (told["right"], told["dagster"]) == (True, None)
+    assert (told["up_to_date"], told["dagster"]) == (True, None)
     late(five, 8)
     five.drop(f"{EVENT}/2021-09-01/07_00_file_123.csv", b"id,name\n1,other\n")
     code, out, err = call("plan", "--explain", SEVEN.partition_key)
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0] == f"{SEVEN} is stale: 1 rewritten, 8 late sources"
+    assert lines[0] == f"{SEVEN} is out of date: 1 rewritten, 8 late sources"
     assert sum(line.startswith("  late ") for line in lines) == 4
     assert "  rewritten   07_00_file_123.csv, 16 B: its content changed: ETag " in out
     assert "and 4 more sources" in out
     assert lines[-1] == (
-        f"  next        `s3-assets sync --event {EVENT} --from {SEVEN.label} --to {SEVEN.label}` makes it right now"
+        f"  next        `s3-assets sync --event {EVENT} --from {SEVEN.label} --to {SEVEN.label}` "
+        "brings it up to date now"
     )
+
+
+def test_an_hour_with_a_quarantined_source_is_up_to_date_and_says_what_is_left_out(
+    five: Deployment, call, monkeypatch
+) -> None:
+    """And what the producer must do; it is ingested when its content changes."""
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    five.drop(f"{EVENT}/2021-09-01/07_30_bad.csv", b'id,name\n1,"never closed\n')
+    call("sync")
+    code, out, _ = call("plan", "--explain", SEVEN.partition_key)
+    lines = out.splitlines()
+    assert (code, lines[0]) == (
+        0,
+        (
+            f"{SEVEN} is up to date: the hour file holds all usable sources; "
+            "1 source is quarantined: 07_30_bad.csv (unclosed quote)"
+        ),
+    )
+    place = next(
+        place for place, line in enumerate(lines) if line.startswith("  quarantined 07_30_bad.csv: unclosed q")
+    )
+    assert lines[place + 1].strip() == "the producer must fix it; it is ingested when its content changes"
+    assert lines[-1] == (
+        "  next        nothing until something changes; "
+        "quarantined: the producer must fix it; it is ingested when its content changes"
+    )
+    told = explained(call)[3]
+    assert told["up_to_date"]
+    assert told["left_out"] == {
+        "quarantined": {
+            "sources": 1,
+            "first": [{"key": f"{EVENT}/2021-09-01/07_30_bad.csv", "reason": "unclosed quote"}],
+        }
+    }
+    five.drop(f"{EVENT}/2021-09-01/07_30_bad.csv", b"id,name\n1,closed\n")
+    call("sync")
+    assert explained(call)[1].endswith("is up to date: the hour file equals its sources")
+
+
+def test_an_hour_with_a_source_that_waits_says_for_what(five: Deployment, call, tmp_path: Path, monkeypatch) -> None:
+    """For the header that stands, with the command that decides anew; one that is gone meanwhile is named still."""
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    config = tmp_path / "s3_assets.toml"
+    config.write_text('[defaults]\non_schema_change = "quarantine"\n')
+    monkeypatch.setenv("S3_ASSETS_CONFIG", str(config))
+    other = f"{EVENT}/2021-09-01/07_40_other.csv"
+    five.drop(other, b"id,colour\n1,red\n")
+    call("sync")
+    command = f"`s3-assets sync --rebuild --event {EVENT} --from {SEVEN.label} --to {SEVEN.label}`"
+    code, headline, facts, _ = explained(call)
+    assert code == 0
+    assert "holds all sources that fit its header; 1 source waits: 07_40_other.csv (" in headline
+    assert facts["waiting"].startswith("07_40_other.csv: ")
+    waits = f"it waits because of the header that stands; {command} decides anew by rows"
+    assert facts["next"] == f"nothing until something changes; waiting: {waits}"
+    words = json.loads(call("where", other, "--json")[1])[0]["words"]
+    assert words[0].startswith("waiting, so not in s3://")
+    assert words[1] == waits
+    five.store.delete(f"source/{other}")
+    _, headline, facts, _ = explained(call)
+    assert "1 source is gone and in no hour file: 07_40_other.csv (" in headline
+    assert facts["next"].endswith(f"lost: {command} looks for the rows in older versions of the hour file")
+
+
+def test_an_hour_that_outlived_a_source_says_that_its_rows_stay(five: Deployment, call, monkeypatch) -> None:
+    """Under `keep`, whatever the source shows now."""
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    five.store.delete(f"source/{EVENT}/2021-09-01/07_15_file_124.csv")
+    code, headline, facts, _ = explained(call)
+    assert (code, headline) == (
+        0,
+        (
+            f"{SEVEN} is up to date: the hour file holds all usable sources; "
+            "rows of 1 source that is gone stay: 07_15_file_124.csv"
+        ),
+    )
+    assert facts["vanished"].startswith(
+        "rows of 1 source gone from the source stay: 07_15_file_124.csv; they stay under"
+    )
+    assert facts["next"].startswith("nothing until something changes; vanished: they stay under on_vanished")
+
+
+def test_rows_that_can_leave_are_said(five: Deployment, call, monkeypatch) -> None:
+    """Of a rewritten source, as far as the ledger tells."""
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    five.drop(f"{EVENT}/2021-09-01/07_00_file_123.csv", b"id,name\n")
+    assert explained(call)[2]["rows"] == (
+        f"up to 1 row leaves (from 1 source: {EVENT}/2021-09-01/07_00_file_123.csv rewritten)"
+    )
+
+
+def test_a_forged_reason_does_not_fill_the_terminal(five: Deployment, call, monkeypatch) -> None:
+    """Nor do keys, details and headers of any length."""
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    five.drop(f"{EVENT}/2021-09-01/07_{'3' * 200}_x.csv", b"x" * 100)
+    target = five.store.get(TARGET)
+    file = target.read()
+    footer = read_footer("", file, len(file))
+    ledger = read_ledger("", footer, file[footer.reading_start :])
+    [source] = [one for one in five.store.list("source/") if "_333" in one.key]
+    bad = Quarantined(
+        source.key.removeprefix("source/"), source.etag, source.size, "r" * 100_000, "d" * 100_000, None, alone=True
+    )
+    five.store.put(TARGET, file[: footer.data_length] + encode(replace(ledger, quarantined=(bad,))))
+    for command in (["plan", "--explain", *SEVEN.partition_key.split("|")], ["show", EVENT, SEVEN.label], ["plan"]):
+        code, out, _ = call(*command)
+        assert code == 0
+        assert len(out) < 5000, command
+    assert len(call("where", bad.key)[1]) < 2000
 
 
 @pytest.mark.parametrize(
     "label, words", [("2021-08-31-23:00", "before the start date, 2021-09-01"), ("2199-01-01-00:00", "in the future")]
 )
-def test_an_hour_outside_the_window_is_left_alone(deployment: Deployment, records: Records, call, label, words) -> None:
+def test_an_hour_outside_the_window_is_left_alone(five: Deployment, records: Records, call, label, words) -> None:
     """Whatever is there: it says so, and that nothing follows."""
     code, headline, facts, told = explained(call, Hour(EVENT, label))
     assert code == 0
     assert headline.startswith(f"{EVENT} {label} is left alone: it is ")
     assert words in headline
     assert facts["next"] == "nothing"
-    assert not told["right"]
+    assert not told["up_to_date"]
 
 
 def test_a_late_file_waits_for_the_sensor(five: Deployment, records: Records, call) -> None:
@@ -208,7 +319,7 @@ def test_a_late_file_waits_for_the_sensor(five: Deployment, records: Records, ca
     assert told["dagster"]["prospect"] == "left as it is"
     late(five)
     _, headline, facts, told = explained(call)
-    assert headline.endswith("is stale: 1 late source")
+    assert headline.endswith("is out of date: 1 late source")
     assert "of other sources, or other settings, than now" in facts["Dagster"]
     assert facts["sensor"].startswith("source_sensor is on, last tick 20")
     assert "daemon" not in facts["sensor"]
@@ -223,7 +334,7 @@ def test_a_recent_hour_is_looked_at_in_the_next_tick(deployment: Deployment, rec
     deployment.drop(f"fresh/{hour.date}/{hour.hh}_00_x.csv", b"a\n1\n")
     records.sensor()
     _, headline, facts, _ = explained(call, hour)
-    assert headline.endswith("is stale: no hour file yet; 1 new source")
+    assert headline.endswith("is out of date: no hour file yet; 1 new source")
     assert "hourly_gzip was never materialized for this hour" in facts["Dagster"]
     assert "'fresh' is no partition yet" in facts[""]
     assert facts["next"].startswith("source_sensor asks for it at its next tick, within 30 s")
@@ -247,7 +358,7 @@ def test_a_run_that_holds_the_hour_is_named(five: Deployment, records: Records, 
     assert facts["run"].startswith(f"{run} QUEUED since ")
     assert [one["id"] for one in told["dagster"]["runs"]] == [run]
     assert {other, ended}.isdisjoint(one["id"] for one in told["dagster"]["runs"])
-    assert facts["next"] == "a run that holds it makes it right, or says why it can't"
+    assert facts["next"] == "a run that has it brings it up to date, or says why it can't"
 
 
 def test_a_run_that_is_silent_for_hours_holds_nothing(five: Deployment, records: Records, call, monkeypatch) -> None:
@@ -257,7 +368,7 @@ def test_a_run_that_is_silent_for_hours_holds_nothing(five: Deployment, records:
     records.run(DagsterRunStatus.STARTED, {"partition_keys": [SEVEN.partition_key]})
     monkeypatch.setattr("s3_assets.dagster.hour_records.BUSY_AT_MOST", timedelta(seconds=-5))
     _, _, facts, told = explained(call)
-    assert facts["run"].endswith("it holds nothing any more")
+    assert facts["run"].endswith("it blocks nothing any more")
     assert told["dagster"]["prospect"] == "asked for"
 
 
@@ -273,24 +384,24 @@ def test_an_hour_that_failed_rests_and_says_until_when(five: Deployment, records
     assert told["dagster"]["rests_until"] is not None
 
 
-def test_a_foreign_hour_file_is_a_problem_that_somebody_mends(five: Deployment, records: Records, call) -> None:
+def test_a_foreign_hour_file_is_a_problem_to_fix(five: Deployment, records: Records, call) -> None:
     """With the command; the sensor does not notice where the sources are those on record."""
     records.made(fingerprint(call))
     records.sensor()
     five.store.put(TARGET, b"someone's data")
     code, headline, facts, _ = explained(call)
-    assert (code, headline) == (1, f"{SEVEN} can't be made right as it is")
+    assert (code, headline) == (1, f"{SEVEN} can't be brought up to date as it is")
     assert "there is no ledger at its end" in facts["problem"]
     assert f"s3-assets sync --rebuild --event {EVENT}" in facts["problem"]
-    assert "the sensor does not look into files; mend the problem first" in facts["next"]
+    assert "the sensor does not look into files; fix the problem first" in facts["next"]
     records.failed(permanent=True, etag=five.store.head(TARGET).etag)
     _, _, facts, told = explained(call)
     assert told["dagster"]["prospect"] == "stuck"
     assert facts["next"].startswith("it is stuck: source_sensor asks for it after 20")
-    assert facts["next"].endswith("or when its hour file is another one; mend the problem first")
+    assert facts["next"].endswith("or when its hour file is another one; fix the problem first")
     code, headline, _, _ = explained(call, SEVEN, "--rebuild")
     assert code == 0
-    assert "is stale: in place of a damaged file: there is no ledger" in headline
+    assert "is out of date: in place of a damaged file: there is no ledger" in headline
 
 
 def test_a_sensor_that_is_off_or_has_no_daemon_is_told(five: Deployment, records: Records, call) -> None:
@@ -301,35 +412,41 @@ def test_a_sensor_that_is_off_or_has_no_daemon_is_told(five: Deployment, records
     assert facts["next"].startswith("nothing by itself: source_sensor is off (in the UI: Automation); `s3-assets sync")
     records.sensor(beat_s_ago=3600)
     _, _, facts, _ = explained(call)
-    assert "the daemon that evaluates it gave no sign since 20" in facts["sensor"]
+    assert "the daemon that evaluates it has no heartbeat since 20" in facts["sensor"]
     assert facts["next"].startswith("source_sensor asks for it once its daemon runs: when its sweep comes")
 
 
-def test_what_was_made_by_hand_is_right_although_dagster_does_not_know(
+def test_what_was_made_by_hand_is_up_to_date_although_dagster_does_not_know(
     five: Deployment, records: Records, call
 ) -> None:
     """The run that the sensor asks for writes nothing."""
     records.sensor()
     _, headline, facts, _ = explained(call)
-    assert "is right" in headline
-    assert facts["next"].endswith("it is right, which is not on record; the run writes nothing")
+    assert "is up to date" in headline
+    assert facts["next"].endswith("it is up to date, which is not on record; the run writes nothing")
 
 
-def test_an_hour_whose_only_source_was_unusable_and_is_gone_says_a_command_that_works(
+def test_an_hour_that_forgets_an_unusable_source_says_a_command_that_works(
     deployment: Deployment, call, monkeypatch
 ) -> None:
-    """No rebuild is needed for it."""
+    """No rebuild is needed for it. Where it was the only one, there is no hour file, and nothing is left to do."""
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     hour, bad = Hour("payments", SEVEN.label), "payments/2021-09-01/07_00_bad.csv"
     deployment.drop(bad, b'id\n"6\n')
+    deployment.drop("payments/2021-09-01/07_10_good.csv", b"id\n6\n")
+    deployment.drop("payments/2021-09-01/08_00_bad.csv", b'id\n"6\n')
     call("sync")
     deployment.store.delete(f"source/{bad}")
+    deployment.store.delete("source/payments/2021-09-01/08_00_bad.csv")
     _, headline, facts, _ = explained(call, hour)
-    assert headline.endswith("is stale: its last source is gone; 1 forget source")
+    assert headline.endswith("is out of date: 1 forget source")
     command = facts["next"].split("`")[1].split()[1:]
     assert "--rebuild" not in command
     assert call(*command)[0] == 0
-    assert explained(call, hour)[3]["right"]
+    assert explained(call, hour)[3]["up_to_date"]
+    _, headline, facts, told = explained(call, Hour("payments", "2021-09-01-08:00"))
+    assert headline == "payments 2021-09-01-08:00 has no source objects and no hour file: there is nothing to write"
+    assert (facts["next"], told["up_to_date"]) == ("nothing is to be done", True)
 
 
 def test_of_an_hour_whose_sources_are_gone_it_says_what_the_sensor_does(
@@ -338,11 +455,13 @@ def test_of_an_hour_whose_sources_are_gone_it_says_what_the_sensor_does(
     """Only its sweep sees hour files, ticks list sources of recent dates; what Dagster never made is left."""
     now = datetime.now(UTC)
     hour = Hour("payments", label_of(now))
-    bad = f"payments/{hour.date}/{hour.hh}_00_bad.csv"
+    bad, good = (f"payments/{hour.date}/{hour.hh}_00_{name}.csv" for name in ("bad", "good"))
     deployment.drop(bad, b'id\n"6\n')
+    deployment.drop(good, b"id\n6\n")
     call("sync")
     [made] = json.loads(call("sync", "--json")[1])["hours"]
     deployment.store.delete(f"source/{bad}")
+    deployment.store.delete(f"source/{good}")
     records.sensor()
     _, _, facts, told = explained(call, hour)
     assert told["dagster"]["prospect"] == "left as it is"
@@ -351,6 +470,25 @@ def test_of_an_hour_whose_sources_are_gone_it_says_what_the_sensor_does(
     _, _, facts, told = explained(call, hour)
     assert told["dagster"]["prospect"] == "asked for"
     assert facts["next"].startswith("source_sensor asks for it when its sweep comes to that month")
+
+
+def test_an_hour_without_a_usable_row_says_why_it_has_no_hour_file(five: Deployment, records: Records, call) -> None:
+    """As far as it is on record: it is not said that nothing is to be done."""
+    hour = Hour(EVENT, "2021-09-01-09:00")
+    five.drop(f"{EVENT}/2021-09-01/09_00_bad.csv", b'id\n"6\n')
+    [made] = [one for one in json.loads(call("sync", "--json")[1])["hours"] if one["hour"] == hour.label]
+    assert (made["verdict"], made["quarantined"]) == ("empty", 1)
+    assert made["left_out"]["quarantined"]["sources"] == 1
+    out = call("sync")[1]
+    assert f"  1 source is quarantined: {EVENT}/2021-09-01/09_00_bad.csv (unclosed quote); the producer must" in out
+    records.sensor()
+    Records(records.instance, hour).made(data_version(made["fingerprint"], 1, has_file=False))
+    _, _, facts, told = explained(call, hour)
+    assert told["dagster"]["prospect"] == "left as it is"
+    assert facts["next"] == (
+        "nothing until something changes: on record, none of its sources has a usable row, so there is no hour file; "
+        "the producer must fix them"
+    )
 
 
 def test_the_breaker_is_told_with_what_opens_it(
@@ -367,7 +505,7 @@ def test_the_breaker_is_told_with_what_opens_it(
     code, headline, facts, _ = explained(call)
     assert code == 1
     assert facts["sensor"] == "source_sensor is off"
-    assert "3 of 4 known sources vanished at once" in headline
+    assert "3 of 4 known sources vanished or lost all their rows at once" in headline
     assert "s3-assets sync --accept-vanished" in facts["next"]
     assert explained(call, SEVEN, "--accept-vanished")[0] == 0
     records.instance.wipe_all_schedules()
@@ -382,7 +520,7 @@ def test_the_breaker_is_told_with_what_opens_it(
 
 @pytest.mark.parametrize("config", [None, "a: [", "storage:\n  postgres:\n    postgres_url: postgresql://nowhere/x\n"])
 def test_an_instance_that_cant_be_read_is_one_sentence(
-    deployment: Deployment, call, monkeypatch, tmp_path: Path, config: str | None
+    five: Deployment, call, monkeypatch, tmp_path: Path, config: str | None
 ) -> None:
     """With what to check, beside all that S3 says. Exit 1: a half of what was asked for is missing."""
     monkeypatch.setenv("DAGSTER_HOME", "/nowhere/at/all" if config is None else str(tmp_path))
@@ -390,7 +528,7 @@ def test_an_instance_that_cant_be_read_is_one_sentence(
     code, out, err = call("plan", "--explain", EVENT, SEVEN.label)
     assert (code, err) == (1, "")
     headline, *facts = out.splitlines()
-    assert headline == f"{SEVEN} is right: no source objects, no hour file: nothing to write"
+    assert headline == f"{SEVEN} is up to date: the hour file equals its sources"
     assert [fact.split()[0] for fact in facts] == ["sources", "hour", "Dagster", "next"]
     assert "Dagster's records can't be read: " in facts[2]
     assert "check DAGSTER_HOME" in facts[2]
@@ -412,9 +550,9 @@ def test_what_s3_says_is_printed_before_dagster_is_asked(five: Deployment, call,
     assert code == 1
     assert [line.split()[0] for line in said[0].splitlines()] == [EVENT, "sources", "hour", "late"]
     assert out.startswith(said[0])
-    assert out.rstrip().endswith("makes it right now")
+    assert out.rstrip().endswith("brings it up to date now")
     told = explained(call)[3]
-    assert (told["headline"], told["dagster"]) == (f"{SEVEN} is stale: 1 late source", None)
+    assert (told["headline"], told["dagster"]) == (f"{SEVEN} is out of date: 1 late source", None)
     assert "Dagster's records can't be read: " in {fact["about"]: fact["text"] for fact in told["facts"]}["Dagster"]
 
 
@@ -439,7 +577,7 @@ def test_a_storage_that_never_answers_is_not_waited_for(five: Deployment, tmp_pa
         )
     assert (done.returncode, done.stderr) == (1, "")
     headline, *_, dagster, then = done.stdout.splitlines()
-    assert headline == f"{SEVEN} is right: the hour file equals its sources"
+    assert headline == f"{SEVEN} is up to date: the hour file equals its sources"
     assert dagster.startswith(
         "  Dagster     Dagster's records can't be read: no answer within 0.5 s (check DAGSTER_HOME"
     )

@@ -70,13 +70,13 @@ def test_a_rewritten_source_is_held_since_it_was_read_again(built: Deployment, c
 
 
 def test_what_is_in_no_hour_file_is_told_with_the_reason(built: Deployment, call) -> None:
-    """Quarantined, not taken in yet, not there, of no hour, before the start, in the future: each exits 1."""
+    """Quarantined, not ingested yet, not there, of no hour, before the start, in the future: each exits 1."""
     built.drop(f"{DAY}/07_59_new.csv", b"id\n9\n")
     built.drop(f"{DAY}/25_61_x.csv", b"id\n")
     built.drop("payments/2020-01-01/00_00_x.csv", b"id\n")
     for source, state, words in (
         (BAD, "quarantined", "unclosed quote"),
-        (f"{DAY}/07_59_new.csv", "waiting", "not taken in yet: the object is of "),
+        (f"{DAY}/07_59_new.csv", "waiting", "not ingested yet: the object is of "),
         (f"{DAY}/08_00_x.csv", "unknown", "there is no such object"),
         (f"{DAY}/25_61_x.csv", "not a source", "no hour takes it: no such hour"),
         ("payments/notes.txt", "not a source", "its key is not of the form {event}/{date}/{HH}_{MM}_{name}.csv"),
@@ -129,7 +129,7 @@ def test_any_key_can_be_asked_for_and_nothing_is_no_answer(built: Deployment, ca
     code, out, _ = call("where", "-", "--json")
     assert (code, [answer["source"] for answer in json.loads(out)]) == (0, [odd, B])
     code, out, _ = call("where", "..", B)
-    assert (code, "whether the object is there could not be told: HeadObject" in out) == (1, True)
+    assert (code, "whether the object is there could not be found out: HeadObject" in out) == (1, True)
     assert "rows 3 to 5 of 6" in out
     assert "`s3-assets plan --explain -- '-x|2021-09-01-07:00'`" in call("where", "--", "-x/2021-09-01/07_00_a.csv")[1]
     assert call("plan", "--explain", "--", "-x|2021-09-01-07:00")[0] == 0

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
+import dagster as dg
+import pytest
+from dagster_shared.serdes import serialize_value
+
+from s3_assets.builder.history import made_changes
+from s3_assets.builder.pipeline import Workers
+from s3_assets.dagster.metadata import MOST_BYTES, hour_metadata, materialization_text
+from s3_assets.hour_file.ledger import Quarantined
+from s3_assets_tests.builder.bench import Bench
 from s3_assets_tests.dagster.conftest import Location, materializations
 from s3_assets_tests.deployment import FIVE_FILES, Deployment
-
-if TYPE_CHECKING:
-    import dagster as dg
 
 EVENT = "customer_new_customer_event"
 SEVEN, EIGHT = f"{EVENT}|2021-09-01-07:00", f"{EVENT}|2021-09-01-08:00"
@@ -79,7 +85,112 @@ def test_metadata_tells_what_happened_without_opening_s3(deployment: Deployment,
     assert [record.data["reason"] for record in one.metadata["quarantined"].records] == ["unclosed quote"]
     columns = [column.name for column in one.metadata["dagster/column_schema"].schema.columns]
     assert columns == ["id", "name"]
-    assert one.tags["dagster/data_version"] == metadata["fingerprint"] + "-quarantined-1"
+    assert one.tags["dagster/data_version"] == metadata["fingerprint"] + "-left-out-1"
+
+
+def test_rows_that_came_and_left_are_in_metadata_description_and_log(
+    deployment: Deployment, location: Location
+) -> None:
+    """With the sources they came from and left with; a run that wrote nothing says that, too."""
+    _drop_five(deployment, location)
+    result = location.run(_config(SEVEN, EIGHT))
+    assert materializations(result)[SEVEN].metadata["rows_added"].value == 4
+    names = [f"{EVENT}/2021-09-01/{name}.csv" for name in ("07_00_file_123", "07_15_file_124", "07_27_file_125")]
+    assert f"2 hours written: +5 rows (added by 5 sources: {', '.join(names)} and 2 more)" in _log(location, result)
+    deployment.drop(names[0], b"id,name\n1,x\n2,y\n")
+    deployment.drop(f"{EVENT}/2021-09-01/07_30_bad.csv", b'id,name\n1,"never closed\n')
+    result = location.run(_config(SEVEN, EIGHT))
+    one = materializations(result)[SEVEN]
+    rows = f"+2 rows, -1 row (from 1 source: {names[0]} rewritten; added by 1 source: {names[0]} rewritten)"
+    assert (one.metadata["rows_added"].value, one.metadata["rows_removed"].value) == (2, 1)
+    assert one.metadata["rows_changed"].value == rows
+    assert str(one.description).endswith(f"; {rows}")
+    left = (
+        "1 source is quarantined: 07_30_bad.csv (unclosed quote) "
+        "(the producer must fix it; it is ingested when its content changes)"
+    )
+    assert one.metadata["left_out"].value == left
+    in_full = left.replace("07_30_bad", f"{EVENT}/2021-09-01/07_30_bad")
+    assert f"1 hour written: {rows}; 1 hour as it was; {in_full}" in _log(location, result)
+    result = location.run(_config(SEVEN))
+    assert f"0 hours written; 1 hour as it was; {in_full}" in _log(location, result)
+    [one] = materializations(result).values()
+    words = "the hour file holds all usable sources; 1 source is quarantined: 07_30_bad.csv (unclosed quote)"
+    assert (one.metadata["why"].value, one.description) == (words, words)
+    assert "rows_changed" not in one.metadata
+
+
+def test_columns_are_a_table_up_to_300_and_then_a_count(deployment: Deployment, location: Location) -> None:
+    """With the names of the first few; a long name is shortened."""
+    location.instance.add_dynamic_partitions("event", [EVENT])
+    many = [f"column_{number}" for number in range(301)]
+    for columns in ([*many[:299], "x" * 500], many):
+        row = ",".join("1" * len(columns))
+        deployment.drop(f"{EVENT}/2021-09-01/07_00_a.csv", f"{','.join(columns)}\n{row}\n".encode())
+        [one] = materializations(location.run(_config(SEVEN, rebuild=True))).values()
+        if len(columns) == len(many):
+            assert "dagster/column_schema" not in one.metadata
+            assert one.metadata["column_count"].value == 301
+            said = str(one.metadata["columns"].value)
+            assert said.startswith("301 columns, of which the first are: column_0, column_1, column_2, ")
+            assert len(said) < 1000
+        else:
+            names = [column.name for column in one.metadata["dagster/column_schema"].schema.columns]
+            assert names[:299] == columns[:299]
+            assert (len(names), len(names[299]), names[299][:100]) == (300, 200, "x" * 100)
+
+
+@pytest.mark.parametrize("char", ["x", "상", "\U0001f600", "\x01"], ids=["ASCII", "Korean", "emoji", "control"])
+@pytest.mark.parametrize("columns", [1, 300, 300_000])
+def test_metadata_is_bounded_whatever_sources_are_called_and_hold(char: str, columns: int) -> None:
+    """As Dagster writes it: with the longest keys there can be, and reasons, details and columns that are longer."""
+    with Workers(fetch_threads=1, hour_threads=1, compress_threads=1) as workers:
+        bench = Bench(workers)
+        for number in range(10):
+            bench.put(f"07_0{number}_{number}{char * (980 // len(char.encode()))}.csv", b"id,name\n1,a\n")
+        result = bench.build()
+        assert result.ledger is not None
+        bad = tuple(
+            Quarantined(
+                source.key, source.etag, source.size, char * 100_000, char * 100_000, None, alone=number % 2 == 0
+            )
+            for number, source in enumerate(result.sources)
+        )
+        many = tuple(replace(one, key=f"{one.key}{number}") for number in range(1000) for one in bad)
+        header = ",".join(f"{number}{char * 300}" for number in range(columns)).encode()
+        gone = frozenset(one.key for one in many)
+        for unusable, vanished in ((bad, frozenset()), (many, gone)):
+            plan = replace(result.plan, reason=char * 100_000, vanished=vanished)
+            ledger = replace(result.ledger, header=header, quarantined=unusable)
+            hostile = replace(
+                result, plan=plan, ledger=ledger, left_out=unusable, sources=(*result.sources, *result.sources)
+            )
+            metadata = hour_metadata(bench.pipeline, hostile, console="https://console.example")
+            described = materialization_text(hostile, made_changes(hostile))
+            event = dg.AssetMaterialization("a", metadata=metadata, description=described)
+            assert len(serialize_value(event)) <= MOST_BYTES
+
+
+def test_metadata_of_an_ordinary_hour_is_slim(deployment: Deployment, location: Location) -> None:
+    """As Dagster writes it, with all of it: Dagster keeps one for each time that an hour is made."""
+    _drop_five(deployment, location)
+    assert len(serialize_value(materializations(location.run(_config(SEVEN)))[SEVEN])) < 8000
+
+
+def test_an_hour_without_a_usable_row_is_recorded_with_what_it_leaves_out(
+    deployment: Deployment, location: Location
+) -> None:
+    """There is no hour file; its sources are in metadata, in the version, and in the check."""
+    location.instance.add_dynamic_partitions("event", [EVENT])
+    deployment.drop(f"{EVENT}/2021-09-01/07_30_bad.csv", b'id,name\n1,"never closed\n')
+    result = location.run(_config(SEVEN))
+    [one] = materializations(result).values()
+    assert deployment.etag(f"{EVENT}/2021-09-01/07.csv.gz") == ""
+    assert (one.metadata["quarantined_sources"].value, one.metadata["rows"].value) == (1, 0)
+    assert [record.data["reason"] for record in one.metadata["quarantined"].records] == ["unclosed quote"]
+    assert str(one.description).endswith("; 1 source is quarantined: 07_30_bad.csv (unclosed quote)")
+    assert one.tags["dagster/data_version"] == f"{one.metadata['fingerprint'].value}-left-out-1-no-file"
+    assert not _quarantine_check(result).passed
 
 
 def test_the_check_speaks_for_all_hours(deployment: Deployment, location: Location) -> None:
@@ -108,7 +219,7 @@ def test_a_failing_hour_hides_no_other_and_the_run_is_red(deployment: Deployment
     [failure] = [event.step_failure_data for event in result.all_events if event.is_step_failure]
     assert failure.user_failure_data is not None
     description = str(failure.user_failure_data.description)
-    assert description.startswith("1 of 2 hours failed; the other is right. First: ")
+    assert description.startswith("1 of 2 hours failed; the other is up to date. First: ")
     assert f"{EVENT} 2021-09-01-07:00" in description
     assert "s3-assets sync --rebuild" in description
     [record] = failure.user_failure_data.metadata["failed_hours"].records
@@ -171,6 +282,12 @@ def test_bad_settings_fail_the_run_with_all_of_them(location: Location, monkeypa
     text = _failure_text(location.run(_config(SEVEN)))
     assert "S3_ASSETS_SOURCE" in text
     assert "S3_ASSETS_FETCH_THREADS" in text
+
+
+def _log(location: Location, result: dg.ExecuteInProcessResult) -> list[str]:
+    """What the run wrote to its log by itself."""
+    entries = location.instance.all_logs(result.run_id)
+    return [entry.user_message for entry in entries if entry.dagster_event is None]
 
 
 def _quarantine_check(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:

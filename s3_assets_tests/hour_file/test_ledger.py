@@ -8,14 +8,18 @@ import hashlib
 import json
 import random
 import struct
+import time
+import tracemalloc
 import zlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s3_assets.errors import DamagedTargetError, ForeignTargetError
+from s3_assets.builder.target import read_target
+from s3_assets.errors import DamagedTargetError, ForeignTargetError, quoted
+from s3_assets.hour_file.keys import Hour
 from s3_assets.hour_file.ledger import (
     FOOTER_BYTES,
     FORMAT_VERSION,
@@ -30,6 +34,7 @@ from s3_assets.hour_file.ledger import (
     read_ledger,
 )
 from s3_assets.hour_file.segments import CODECS, GZIP_HEADER, TRAILER_BYTES, SegmentEncoder, crc32
+from s3_assets.store.memory import MemoryStore
 from s3_assets_tests.hour_file.examples import ledgers
 
 if TYPE_CHECKING:
@@ -331,6 +336,129 @@ def test_a_ledger_that_is_no_json_is_refused(text):
     """Deep nesting and endless numbers too."""
     with pytest.raises(DamagedTargetError):
         read(with_text(FILE, text))
+
+
+HOSTILE = {
+    "long number": "9" * 4_000,
+    "long negative number": "-" + "9" * 4_000,
+    "number beyond Python's limit": "9" * 100_000,
+    "infinity": "1e999999999",
+    "not a number": "NaN",
+    "long text": '"' + "x" * 300_000 + '"',
+    "half surrogates": '"' + "\\ud800" * 50_000 + '"',
+    "control characters": '"' + "\\u0000" * 50_000 + '"',
+    "text of digits": '"' + "1" * 5_000 + '"',
+    "open lists": "[" * 50_000,
+    "lists in lists": "[" * 500 + "]" * 500,
+    "tables in tables": '{"a":' * 500 + "1" + "}" * 500,
+    "long list": "[" + "[1]," * 50_000 + "1]",
+    "long name": json.dumps({"x" * 100_000: 1}),
+}
+"""JSON texts that have no business in a ledger."""
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+).map(json.dumps)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The way to each value in a ledger, itself included."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for step, one in inner for place in places(one, (*path, step)))]
+
+
+PLACES = places(json.loads(ledger_text(FILE)))
+
+
+def forged_text(forged: list[tuple[tuple[Any, ...], str]]) -> str:
+    """The small file's ledger with JSON texts, or the hostile ones of that name, in those places."""
+    value: Any = [json.loads(ledger_text(FILE))]
+    for number, (place, _) in enumerate(forged):
+        inner, steps = value, (0, *place)
+        for step in steps[:-1]:
+            inner = inner[step] if step_is_there(inner, step) and isinstance(inner[step], list | dict) else {}
+        if step_is_there(inner, steps[-1]):  # what lies around it may have been replaced before
+            inner[steps[-1]] = f"@{number}@"
+    text = json.dumps(value[0])
+    for number, (_, other) in enumerate(forged):
+        text = text.replace(f'"@{number}@"', HOSTILE.get(other, other))
+    return text
+
+
+def step_is_there(value: Any, step: Any) -> bool:
+    """Whether `value[step]` can be replaced."""
+    return step in value if isinstance(value, dict) else isinstance(step, int) and step < len(value)
+
+
+def refusal(file: bytes, key: str) -> str:
+    """What is said of a file whose ledger is refused; nothing where it is read."""
+    footer = read_footer(key, file[-FOOTER_BYTES:], len(file))
+    try:
+        read_ledger(key, footer, file[footer.reading_start :])
+    except DamagedTargetError as error:
+        return error.describe()
+    return ""
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(PLACES), st.sampled_from(sorted(HOSTILE)) | JSON), min_size=1, max_size=2),
+    st.sampled_from(["k", "k" * 1024]),
+)
+def test_a_forged_ledger_is_refused_in_few_words_and_bounded_time(forged, key):
+    """Deep nesting, huge texts and numbers, wrong types, anywhere: read, or an error of under 1,000 characters."""
+    file = with_text(FILE, forged_text(forged).encode())
+    began = time.process_time()
+    assert len(refusal(file, key)) < 1000
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_each_hostile_value_in_each_place_is_refused_in_few_words(name):
+    """All of them, one at a time; a text may stand where a text belongs."""
+    for place in PLACES:
+        said = refusal(with_text(FILE, forged_text([(place, name)]).encode()), "k")
+        assert len(said) < 500, (place, said[:2000])
+
+
+def test_an_error_about_a_ledger_does_not_keep_the_ledger():
+    """It is kept for as long as its hour is: neither the text nor what was parsed of it hangs on it."""
+    value = json.loads(ledger_text(FILE))
+    value["event"] = ["x" * 1000 for _ in range(20_000)]
+    file = with_text(FILE, json.dumps(value).encode())
+    tracemalloc.start()
+    try:
+        with pytest.raises(DamagedTargetError) as refused:
+            read(file)
+        assert refused.value.__cause__ is None
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+        assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "value", ["x" * 10**6, b"\xff" * 10**6, "\U0010ffff" * 201, 10**10_000, -(10**10_000), [[]] * 9], ids=type
+)
+def test_a_foreign_value_is_quoted_in_a_line(value):
+    """Of about 200 characters; a short text is quoted as Python does it."""
+    assert len(quoted(value)) <= 230
+    assert "\n" not in quoted(value)
+    assert quoted("it's\n") == repr("it's\n")
+    assert quoted("a" * 199 + "z") == repr("a" * 199 + "z")
+    assert quoted("a" * 500 + "z").endswith("az' (501 characters)")
+
+
+def test_an_hour_file_of_another_hour_is_named_in_few_words():
+    """Whoever can forge a ledger can forge its event: also where all else in it is true."""
+    other = dataclasses.replace(LEDGER, event="e" * 127_000)
+    store = MemoryStore("targets")
+    store.put("k", FILE[: LEDGER.data_length] + encode(other))
+    target = read_target(store, "k", Hour("e", "2021-09-01-07:00"))
+    assert isinstance(target.problem, ForeignTargetError)
+    assert len(target.problem.describe()) < 1000
+    assert "it is the hour file of eee" in str(target.problem)
 
 
 def test_a_ledger_that_inflates_to_more_than_it_says_is_not_inflated_further():
