@@ -226,11 +226,10 @@ def refuse_unknown_events(pipeline: Pipeline, events: Iterable[str]) -> None:
 
 def _exists(pipeline: Pipeline, event: str) -> bool:
     """Whether there is an object of an event, at the source or at the target."""
-    source, target = pipeline.source_prefix + pipeline.grammar.dates_prefix(event), f"{pipeline.target_prefix}{event}/"
-    found = chain(
-        pipeline.source.list(source), pipeline.target.list(target)
-    )  # the second only where the first has none
-    return next(iter(found), None) is not None
+    source = pipeline.source_prefix + pipeline.grammar.dates_prefix(event)
+    target = f"{pipeline.target_prefix}{event}/"
+    # Both are lazy: the second is asked for only where the first has none, and of each only the first page.
+    return next(chain(pipeline.source.list(source), pipeline.target.list(target)), None) is not None
 
 
 def _events_there(pipeline: Pipeline) -> list[str]:

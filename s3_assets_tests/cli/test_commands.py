@@ -350,6 +350,7 @@ def test_drop_follows_the_source_behind_a_breaker(five: Deployment, call, tmp_pa
     assert "1 of 1 known sources vanished or lost all their rows at once" in err
     assert f"s3-assets sync --accept-vanished --event {EVENT} --from 2021-09-01-08:00 --to 2021-09-01-08:00" in err
     assert five.etag(f"{EVENT}/2021-09-01/08.csv.gz") != ""
+    assert [hour["rows_leaving"] for hour in json.loads(call("plan", "--json")[1])["hours"]] == [0, 0]
     code, _, err = call("sync", "--accept-vanished")
     assert (code, err) == (0, "")
     assert five.etag(f"{EVENT}/2021-09-01/08.csv.gz") == ""

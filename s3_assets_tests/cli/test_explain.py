@@ -293,6 +293,7 @@ def test_a_forged_reason_does_not_fill_the_terminal(five: Deployment, call, monk
         code, out, _ = call(*command)
         assert code == 0
         assert len(out) < 5000, command
+    assert len(call("plan", "--json")[1]) < 10_000
     assert len(call("where", bad.key)[1]) < 2000
 
 

@@ -60,7 +60,7 @@ def test_each_version_is_told_with_what_changed(grown: Deployment, call) -> None
     assert len(lines) == 5
     assert "stands" in lines[1]
     assert lines[1].rstrip().endswith("deleted")
-    assert lines[3].rstrip().endswith("1 added, 1 rewritten, 1 quarantined, +2 rows")
+    assert lines[3].rstrip().endswith("1 added, 1 rewritten, 1 quarantined, +3 rows, -1 row")
 
 
 def test_a_version_is_brought_back_as_a_new_one(grown: Deployment, call) -> None:
@@ -94,7 +94,7 @@ def test_without_versioning_a_sentence_says_so(running, call, monkeypatch) -> No
     call("sync")
     code, out, err = call("history", *HOUR)
     assert code == 0
-    assert "1 added, +1 rows" in out
+    assert "1 added, +1 row" in out
     assert "the bucket keeps no versions: switch its versioning on" in err
     code, out, err = call("history", *HOUR, "--restore", "x")
     assert (code, out) == (1, "")

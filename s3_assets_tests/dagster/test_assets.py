@@ -10,7 +10,7 @@ from dagster_shared.serdes import serialize_value
 
 from s3_assets.builder.history import made_changes
 from s3_assets.builder.pipeline import Workers
-from s3_assets.dagster.metadata import MOST_BYTES, hour_metadata, materialization_text
+from s3_assets.dagster.metadata import MOST_BYTES, MOST_HEADER_BYTES, MOST_NAME, hour_metadata, materialization_text
 from s3_assets.hour_file.ledger import Quarantined
 from s3_assets_tests.builder.bench import Bench
 from s3_assets_tests.dagster.conftest import Location, materializations
@@ -169,6 +169,12 @@ def test_metadata_is_bounded_whatever_sources_are_called_and_hold(char: str, col
             described = materialization_text(hostile, made_changes(hostile))
             event = dg.AssetMaterialization("a", metadata=metadata, description=described)
             assert len(serialize_value(event)) <= MOST_BYTES
+            for name in ("quarantined", "newest_sources"):
+                texts = [str(text) for record in metadata[name].records for text in record.data.values()]
+                assert texts
+                assert max(map(len, texts)) <= MOST_NAME + len("quarantined: ")
+            if len(header) > MOST_HEADER_BYTES:
+                assert metadata["columns"].startswith(f"a header row of {len(header):,} bytes, which begins: 0{char}")
 
 
 def test_metadata_of_an_ordinary_hour_is_slim(deployment: Deployment, location: Location) -> None:

@@ -422,6 +422,24 @@ def test_each_hostile_value_in_each_place_is_refused_in_few_words(name):
         assert len(said) < 500, (place, said[:2000])
 
 
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (_set("event", to=["x"] * 9), "its ledger can't be read: a list of 9 where a text belongs"),
+        (_set("event", to={"x": 1}), "its ledger can't be read: a table of 1 where a text belongs"),
+        (
+            _set("segments", 1, 1, to=10**4000),
+            "its ledger can't be read: a number of 13,288 bits where a count belongs",
+        ),
+        (_set("segments", 1, 1, to="7" * 999), "7' (999 characters) where a count belongs"),
+        (lambda value: value.pop("event"), "its ledger can't be read: it has no 'event'"),
+    ],
+)
+def test_what_is_wrong_in_a_ledger_is_named_and_not_quoted_in_full(change, said):
+    """What stands where something else belongs, by its kind and size."""
+    assert said in refusal(with_value(lambda value: change(value) and None), "k")
+
+
 def test_an_error_about_a_ledger_does_not_keep_the_ledger():
     """It is kept for as long as its hour is: neither the text nor what was parsed of it hangs on it."""
     value = json.loads(ledger_text(FILE))
