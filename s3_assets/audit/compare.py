@@ -1,4 +1,6 @@
-"""Compares one hour's ledger with its listing: which sources, under which settings. Bytes are `content`'s business.
+"""Compares one hour's ledger with its listing: which sources, under which settings, and what it leaves out.
+
+Bytes are the business of `content` and `values`.
 
 Pure, and a second opinion: it shares the ledger's parser with the builder, and not the plan.
 """
@@ -7,26 +9,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s3_assets.audit.differences import Difference, Kind, Standing, about
+from s3_assets.audit.differences import Difference, Kind, LeftOut, Omissions, Some, Standing, about
 from s3_assets.errors import ForeignTargetError, NewerFormatError
 from s3_assets.hour_file.mending import ACCEPT_VANISHED, REBUILD, sync_command
 
+UNREADABLE = "unreadable"
+"""The reason in a ledger of a source that could not be read: it was not judged."""
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
     from s3_assets.errors import DamagedTargetError
     from s3_assets.hour_file.keys import Hour
-    from s3_assets.hour_file.ledger import Ledger
+    from s3_assets.hour_file.ledger import Ledger, Quarantined
     from s3_assets.hour_file.policy import EventPolicy
     from s3_assets.hour_file.sources import SourceObject
 
 
 def unreadable(hour: Hour, problem: DamagedTargetError) -> Difference:
     """An hour file whose ledger can't be read."""
-    mend = "upgrade s3_assets on this machine" if isinstance(problem, NewerFormatError) else sync_command(hour, REBUILD)
+    fix = "upgrade s3_assets on this machine" if isinstance(problem, NewerFormatError) else sync_command(hour, REBUILD)
     kind = Kind.FOREIGN if isinstance(problem, ForeignTargetError) else Kind.UNREADABLE
-    return Difference(kind, Standing.WRONG, f"its hour file can't be read: {problem.detail}", mend, hour)
+    return Difference(kind, Standing.WRONG, f"its hour file can't be read: {problem.detail}", fix, hour)
 
 
 def compare(
@@ -37,7 +42,7 @@ def compare(
     *,
     settled_before: datetime,
 ) -> list[Difference]:
-    """What the hour file's ledger says otherwise than a complete listing.
+    """What the hour file's ledger has otherwise than a complete listing.
 
     Args:
         hour: Which.
@@ -58,7 +63,7 @@ def compare(
 
     found: list[Difference] = []
     for kind, detail, keys in (
-        (Kind.NOT_TAKEN_IN, "sources that its hour file does not know", listed.keys() - known.keys()),
+        (Kind.NOT_INGESTED, "sources that its hour file does not know", listed.keys() - known.keys()),
         (
             Kind.REWRITTEN,
             "sources of which its hour file holds another version",
@@ -71,8 +76,8 @@ def compare(
     if policy.on_vanished == "drop":
         flags = [ACCEPT_VANISHED] if len(gone) > policy.max_vanished_share * len(held) else []
         detail = "sources that are gone, whose rows should be gone too (on_vanished = drop)"
-        mend = sync_command(hour, *flags)
-        found += about(Kind.NOT_DROPPED, Standing.WRONG, detail, mend, hour=hour, keys=gone)
+        fix = sync_command(hour, *flags)
+        found += about(Kind.NOT_DROPPED, Standing.WRONG, detail, fix, hour=hour, keys=gone)
     forgettable = {
         bad.key for bad in ledger.quarantined if bad.key not in listed and (bad.alone or policy.on_vanished == "drop")
     }
@@ -101,3 +106,49 @@ def restless(hour: Hour, looks: int) -> Difference:
 def is_kept(ledger: Ledger | None, sources: Sequence[SourceObject]) -> bool:
     """Whether rows stand of which no source is left."""
     return ledger is not None and not sources and bool(ledger.held)
+
+
+def lost(ledger: Ledger | None, sources: Sequence[SourceObject], policy: EventPolicy) -> list[Quarantined]:
+    """Sources that are gone, and whose rows could stand in the hour file and do not; those without rows lost none."""
+    if ledger is None or policy.on_vanished == "drop":
+        return []
+    listed = {source.key for source in sources}
+    return [bad for bad in ledger.quarantined if not bad.alone and bad.rows != 0 and bad.key not in listed]
+
+
+def omissions(
+    hour: Hour,
+    ledger: Ledger | None,
+    sources: Sequence[SourceObject],
+    policy: EventPolicy,
+    *,
+    found: Collection[str] = (),
+) -> Omissions:
+    """What a correct hour file does not hold, or holds although its source is gone.
+
+    Args:
+        hour: Which.
+        ledger: Of its hour file; None where there is none.
+        sources: The listing.
+        policy: The event's.
+        found: Keys among the `lost` whose rows are in an older version: they are a difference, not gone for good.
+    """
+    if ledger is None:
+        return Omissions()
+    listed = {source.key for source in sources}
+    there = [bad for bad in ledger.quarantined if bad.key in listed]
+
+    def some(bad: Iterable[Quarantined]) -> Some:
+        return Some.of(LeftOut(hour.event, one.key, one.reason, one.detail) for one in bad)
+
+    vanished = [held for held in ledger.held if held.key not in listed] if policy.on_vanished == "keep" else []
+    gone = [one for one in lost(ledger, sources, policy) if one.key not in found]
+    return Omissions(
+        quarantined=some(bad for bad in there if bad.alone),
+        waiting=some(bad for bad in there if not bad.alone and bad.reason != UNREADABLE),
+        unreadable=some(bad for bad in there if not bad.alone and bad.reason == UNREADABLE),
+        vanished_sources=len(vanished),
+        vanished_rows=sum(held.rows for held in vanished),
+        lost_sources=len(gone),
+        lost_rows=sum(one.rows or 0 for one in gone),
+    )

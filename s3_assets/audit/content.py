@@ -1,44 +1,213 @@
-"""Reads an hour file's bytes and its sources' anew: every segment inflated and hashed, every row counted.
+"""Reads rows by Python's `csv` module, and an hour file's bytes against its ledger.
 
-Pure: bytes in, findings out, memory bounded whatever the bytes are. Which bytes to fetch is `hours`' business.
+Pure: bytes in, findings out, memory bounded whatever the bytes are. Which bytes to fetch is `hours`' business, and
+`values` compares rows with those of their source. Nothing here, and nothing there, splits a row, reads a header or
+lays out columns with the builder's own code: an audit that shares it shares its mistakes.
 """
 
 from __future__ import annotations
 
-import hashlib
+import csv
+import re
 from dataclasses import dataclass, field
+from io import StringIO
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from s3_assets.hour_file.intake import SourceRows, UnusableSourceError
-from s3_assets.hour_file.rows import (
-    MAX_HELD_ROW_BYTES,
-    RaggedRowError,
-    RowScanner,
-    RowTooLongError,
-    UnclosedQuoteError,
-    column_names,
-    lay_rows,
-)
-from s3_assets.hour_file.schema import layout
 from s3_assets.hour_file.segments import GZIP_HEADER, TRAILER_BYTES, DamagedSegmentError, crc32, inflate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from s3_assets.hour_file.ledger import Held, Ledger, Segment
 
+MOST_ROW_BYTES = 32 * 1024 * 1024
+"""The longest row that is read: twice what the builder takes from a source, as laying out makes rows longer."""
 
-@dataclass(frozen=True, slots=True)
-class Content:
-    """The rows of one source, as they stand.
+BLOCK_BYTES = 256 * 1024
+"""How much is read at once: tiny pieces are gathered and large ones cut, so neither time nor memory depends on them."""
+
+_BLANK_LINE = re.compile(rb"(?m)^\r*\n")
+
+
+class UnreadableRowsError(ValueError):
+    """Python's csv can't read the rows, and the message says why."""
+
+
+class LoneReturnError(UnreadableRowsError):
+    """A carriage return outside quotes, in the middle of a line: `csv` takes it for a row's end, this package never."""
+
+
+class CsvRows:
+    """The rows in a stream of CSV bytes, as Python's `csv` reads them: decoded as Latin-1, so that no byte is lost.
+
+    Take the header first, if there is one; then iterate, or `count`. Both go on where the other stopped.
 
     Attributes:
-        rows: How many.
-        digest: Of their bytes.
+        rows: Rows read so far that have something in them, the header not counted.
+        blank: Lines read so far with nothing in them, which are rows only where there is one column.
+        is_cut: Whether the bytes end in the middle of a line or of a quoted field.
     """
 
-    rows: int
-    digest: bytes
+    def __init__(self, chunks: Iterable[bytes], *, most_row_bytes: int = MOST_ROW_BYTES) -> None:
+        """Start before the first line; a longer row is given up."""
+        if csv.field_size_limit() < MOST_ROW_BYTES:  # one for the whole process: it is only ever raised
+            csv.field_size_limit(MOST_ROW_BYTES)
+        self.rows = 0
+        self.blank = 0
+        self.is_cut = False
+        self._most_row_bytes = most_row_bytes
+        self._blocks = self._watched(_whole_lines(chunks, most_row_bytes))
+        self._reading: Iterator[list[str]] | None = None
+        self._open = 0
+        self._is_over = False
+        self._error: UnreadableRowsError | None = None
+
+    def header(self) -> list[str] | None:
+        """The names in the first line that is not blank; None where there is none.
+
+        Raises:
+            UnreadableRowsError: It can't be read.
+        """
+        block, used = b"", 0
+
+        def lines() -> Iterator[str]:
+            nonlocal block, used
+            for found in self._blocks:
+                block, used = found, 0
+                for line in _lines(found):
+                    used += len(line)
+                    yield line
+            self._is_over = True
+
+        names = next((row for row in self._read(lines()) if row), None)
+        if block[used:]:
+            self._blocks = chain([block[used:]], self._blocks)
+        self._is_over = False
+        return names
+
+    def tap(self, passing: Callable[[Iterator[bytes]], Iterator[bytes]]) -> None:
+        """Let all bytes that were not read yet go through `passing` on their way, in blocks of whole lines."""
+        self._blocks = passing(self._blocks)
+
+    def rest(self) -> Iterator[bytes]:
+        """The bytes that were not read yet, in blocks of whole lines."""
+        return self._blocks
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """The rows; a blank line is an empty list.
+
+        Raises:
+            UnreadableRowsError: They can't be told apart.
+        """
+        if self._reading is None:
+            self._reading = self._rows()
+        return self._reading
+
+    def count(self) -> None:
+        """Read to the end. Lines without quotes are counted as they are: it is what `csv` would find.
+
+        Raises:
+            UnreadableRowsError: They can't be told apart, now or when they were read before.
+        """
+        if self._error is not None:
+            raise self._error
+        if self._reading is None:
+            for block in self._blocks:
+                if b'"' in block or block.count(b"\r") != block.count(b"\r\n"):
+                    self._blocks = chain([block], self._blocks)
+                    break
+                lines = block.count(b"\n") + (not block.endswith(b"\n"))
+                has_blank = block.startswith((b"\n", b"\r")) or b"\n\n" in block or b"\n\r" in block
+                blank = len(_BLANK_LINE.findall(block)) if has_blank else 0
+                self.rows += lines - blank
+                self.blank += blank
+        for _ in self:
+            pass
+
+    def _rows(self) -> Iterator[list[str]]:
+        def lines() -> Iterator[Iterator[str]]:
+            for block in self._blocks:
+                self._open += len(block)
+                if self._open > self._most_row_bytes + 2 * BLOCK_BYTES:  # what is around it in its first and last block
+                    raise _too_long(self._most_row_bytes)
+                yield _lines(block)
+            self._is_over = True
+
+        for row in self._read(chain.from_iterable(lines())):
+            if row:
+                self.rows += 1
+            else:
+                self.blank += 1
+            yield row
+
+    def _read(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        try:
+            for row in csv.reader(lines):
+                self._open = 0
+                if self._is_over:  # the reader asked for more lines in the middle of this row
+                    self.is_cut = True
+                    msg = "a quote is opened and never closed"
+                    raise UnreadableRowsError(msg)
+                yield row
+        except csv.Error as error:
+            kind = LoneReturnError if "new-line" in str(error) else UnreadableRowsError
+            self._error = kind(f"Python's csv can't read it: {error}")
+            raise self._error from error
+        except UnreadableRowsError as error:
+            self._error = error
+            raise
+
+    def _watched(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        for block in blocks:
+            self.is_cut = not block.endswith(b"\n")
+            yield block
+
+
+def _lines(block: bytes) -> Iterator[str]:
+    """Lines with their ends, cut at LF only: a CR outside quotes that ends no line is then an error to `csv`."""
+    return StringIO(block.decode("latin-1"), newline="\n")
+
+
+def _whole_lines(chunks: Iterable[bytes], most_bytes: int) -> Iterator[bytes]:
+    """The same bytes in blocks that end where a line ends."""
+    rest: list[bytes] = []
+    size = 0
+    for piece in _even(chunks):
+        end = piece.rfind(b"\n") + 1
+        if end:
+            yield b"".join([*rest, piece[:end]])
+            rest, size = [], 0
+        rest.append(piece[end:])
+        size += len(piece) - end
+        if size > most_bytes:
+            raise _too_long(most_bytes)
+    last = b"".join(rest)
+    if last:
+        yield last
+
+
+def _even(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces that are neither tiny nor large."""
+    waiting: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        waiting.append(chunk)
+        size += len(chunk)
+        if size >= BLOCK_BYTES:
+            data = b"".join(waiting) if len(waiting) > 1 else chunk
+            waiting, size = [], 0
+            for start in range(0, len(data), BLOCK_BYTES):
+                yield data[start : start + BLOCK_BYTES]
+    if size:
+        yield b"".join(waiting)
+
+
+def _too_long(most_bytes: int) -> UnreadableRowsError:
+    return UnreadableRowsError(f"a row is longer than {most_bytes:,} bytes, or a quote is never closed")
+
+
+# --- the hour file -----------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -46,11 +215,11 @@ class Bytes:
     """What an hour file's bytes are.
 
     Attributes:
-        contents: Of each source that could be read, by key.
+        contents: Of each source whose rows could be read, by key, how many; None where `csv` can't tell.
         damaged: What is wrong, in words, and whose rows are hit; no key where it is the header.
     """
 
-    contents: dict[str, Content] = field(default_factory=dict)
+    contents: dict[str, int | None] = field(default_factory=dict)
     damaged: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
 
 
@@ -60,76 +229,107 @@ def data_stop(ledger: Ledger) -> int:
 
 
 def read_bytes(ledger: Ledger, chunks: Iterable[bytes]) -> Bytes:
-    """Read bytes [0, `data_stop`) of the hour file, and hold them against its ledger.
+    """Read bytes [0, `data_stop`) of the hour file, and compare them with its ledger."""
+    return read_segments(ledger, ledger.segments, chunks, starts_file=True)
+
+
+def read_segments(
+    ledger: Ledger,
+    segments: Sequence[Segment],
+    chunks: Iterable[bytes],
+    *,
+    starts_file: bool,
+    look: Callable[[Held, CsvRows], None] | None = None,
+) -> Bytes:
+    """Read the bytes of neighbouring segments, and compare them with the ledger.
 
     A damaged segment hides no other: reading goes on behind it.
+
+    Args:
+        ledger: Of the hour file.
+        segments: Which of its segments the bytes are of.
+        chunks: The bytes, behind the gzip header
+        starts_file: unless this says that they begin with it.
+        look: Called with each source and its rows in the hour file. It may stop at any row, and what it found
+            counts only where the source's key is in `Bytes.contents` afterwards.
     """
     cursor = _Cursor(chunks)
     found = Bytes()
-    if b"".join(cursor.take(len(GZIP_HEADER))) != GZIP_HEADER:
+    if starts_file and b"".join(cursor.take(len(GZIP_HEADER))) != GZIP_HEADER:
         found.damaged.append(("it does not begin as an hour file does", ()))
-    for segment in ledger.segments:
-        problem = _read_segment(segment, cursor, ledger.header, found.contents)
+    columns = None if ledger.header is None else columns_of(ledger.header)
+    for segment in segments:
+        problem = _read_segment(segment, cursor, ledger.header, columns, found.contents, look)
         if problem is not None:
-            for source in segment.sources:
-                found.contents.pop(source.key, None)
             keys = tuple(source.key for source in segment.sources)
+            for key in keys:
+                found.contents.pop(key, None)
             found.damaged.append((f"the segment at byte {segment.offset}: {problem}", keys))
     return found
 
 
-def _read_segment(segment: Segment, cursor: _Cursor, header: bytes | None, contents: dict[str, Content]) -> str | None:
+def columns_of(header: bytes) -> tuple[str, ...] | None:
+    """The names in an hour file's header row; None where `csv` can't read it."""
+    try:
+        names = CsvRows([header]).header()
+    except UnreadableRowsError:
+        return None
+    return None if names is None else tuple(names)
+
+
+def _read_segment(
+    segment: Segment,
+    cursor: _Cursor,
+    header: bytes | None,
+    columns: tuple[str, ...] | None,
+    contents: dict[str, int | None],
+    look: Callable[[Held, CsvRows], None] | None,
+) -> str | None:
     """Read one segment to its end; what is wrong with it, if anything is."""
     stored = _Stored(cursor.take(segment.length))
-    rows = _Split(segment.sources)
+    plain = _Cursor(inflate(stored, raw_length=segment.raw_length, crc=segment.crc))
     problem = None
-    top = b""
     try:
-        for piece in inflate(stored, raw_length=segment.raw_length, crc=segment.crc):
-            if segment.sources:
-                rows.feed(piece)
-            else:
-                top += piece
-        rows.finish()
+        if not segment.sources and b"".join(plain.take(segment.raw_length)) != header:
+            problem = "it is not the header row"
+        for held in segment.sources:
+            rows = CsvRows(plain.take(held.raw_length))
+            if look is not None:
+                look(held, rows)
+            wrong = _miscounted(held, rows, contents, has_one_column=columns is not None and len(columns) == 1)
+            problem = problem or wrong
+        for _ in plain.take(1):  # where no byte was asked for, it was not inflated
+            problem = "it holds more than its sources"
     except DamagedSegmentError as error:
         problem = str(error)
-    except (RowTooLongError, UnclosedQuoteError) as error:
-        problem = f"its rows can't be told apart: {error}"
     for _ in stored:  # what the inflater did not ask for
         pass
     if problem is None and (stored.size, stored.crc) != (segment.length, segment.stored_crc):
         problem = "its compressed bytes do not have the CRC-32 of their record"
-    if problem is None and not segment.sources and top != header:
-        problem = "it is not the header row"
-    if problem is None:
-        contents.update(rows.contents)
-        wrong = [held for held in segment.sources if rows.contents[held.key].rows != held.rows]
-        if wrong:
-            told = rows.contents[wrong[0].key].rows
-            problem = f"{wrong[0].key!r} has {told} rows in it, and {wrong[0].rows} by the ledger"
     return problem
 
 
-def source_content(chunks: Iterable[bytes], *, has_header: bool, header: bytes | None) -> Content:
-    """The rows of a source object, laid out as they must stand under the hour's `header`.
-
-    Raises:
-        UnusableSourceError: It can't be taken in.
-    """
-    source = SourceRows(chunks, has_header=has_header)
-    digest = hashlib.blake2b(digest_size=16)
-    columns: list[int | None] | None = None
-    width = 0
-    first = True
+def _miscounted(held: Held, rows: CsvRows, contents: dict[str, int | None], *, has_one_column: bool) -> str | None:
+    """Count what was not read yet, and note how many rows there are; how the ledger's number is wrong, if it is."""
+    count: int | None = None
     try:
-        for piece in source:
-            if first and source.header is not None and header is not None:
-                columns, width = layout(source.header, header), len(column_names(source.header))
-            first = False
-            digest.update(piece if columns is None else lay_rows(piece, width, columns))
-    except RaggedRowError as error:
-        raise UnusableSourceError("ragged row", str(error)) from error
-    return Content(source.rows, digest.digest())
+        rows.count()
+        count = rows.rows + rows.blank * has_one_column
+    except LoneReturnError:  # older versions took such rows in
+        for _ in rows.rest():
+            pass
+    except UnreadableRowsError as error:
+        if not rows.is_cut:
+            msg = f"its rows can't be told apart: {error}"
+            raise DamagedSegmentError(msg) from error
+    if rows.is_cut:
+        msg = f"the rows of {held.key!r} do not end where the ledger says"
+        raise DamagedSegmentError(msg)
+    contents[held.key] = count
+    # Older versions counted a blank line as a row, whatever the columns.
+    if count is None or held.rows in (count, rows.rows + rows.blank):
+        return None
+    return f"{held.key!r} has {count} rows in it, and {held.rows} by the ledger"
 
 
 class _Cursor:
@@ -164,41 +364,3 @@ class _Stored:
             self.size += len(piece)
             self.crc = crc32(piece, self.crc)
             yield piece
-
-
-class _Split:
-    """Splits a segment's plain bytes among its sources: rows counted, bytes hashed.
-
-    Attributes:
-        contents: Of the sources that are complete.
-    """
-
-    def __init__(self, sources: tuple[Held, ...]) -> None:
-        self.contents: dict[str, Content] = {}
-        self._sources = iter(sources)
-        self._next()
-
-    def _next(self) -> None:
-        self._held = next(self._sources, None)
-        self._left = 0 if self._held is None else self._held.raw_length
-        self._scanner = RowScanner(MAX_HELD_ROW_BYTES)
-        self._digest = hashlib.blake2b(digest_size=16)
-
-    def feed(self, data: bytes) -> None:
-        while data and self._held is not None:
-            piece, data = data[: self._left], data[self._left :]
-            self._scanner.feed(piece)
-            self._digest.update(piece)
-            self._left -= len(piece)
-            self._close()
-
-    def finish(self) -> None:
-        self._close()
-
-    def _close(self) -> None:
-        while self._held is not None and not self._left:
-            if self._scanner.finish():
-                msg = f"the rows of {self._held.key!r} do not end where the ledger says"
-                raise DamagedSegmentError(msg)
-            self.contents[self._held.key] = Content(self._scanner.rows, self._digest.digest())
-            self._next()

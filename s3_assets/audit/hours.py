@@ -1,7 +1,7 @@
 """Audits hours over a pipeline: looks at ledgers, listings and bytes, and looks again before it says that one differs.
 
-Read-only but for `abort_left_open`, which is asked for by name. A listing or a read that fails is an hour that was not
-audited, never a right one and never a difference.
+Read-only but for `abort_left_open`, which is asked for by name. A listing or a read of the hour file that fails is an
+hour that was not audited, never one that is up to date and never a difference.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from s3_assets.audit.compare import compare, is_kept, restless, unreadable
-from s3_assets.audit.content import data_stop, read_bytes, source_content
-from s3_assets.audit.differences import Difference, HourAudit, Kind, Standing, about
+from s3_assets.audit.compare import compare, is_kept, lost, omissions, restless, unreadable
+from s3_assets.audit.deep import examine_bytes
+from s3_assets.audit.differences import Difference, HourAudit, Kind, Standing
+from s3_assets.audit.evicted import Evicted, find_evicted
 from s3_assets.builder import commit
 from s3_assets.builder.build import Seen, see
 from s3_assets.builder.reconcile import each_hour, observe
 from s3_assets.errors import AccessDeniedError, NotFoundError, PreconditionFailedError
-from s3_assets.hour_file.intake import UnusableSourceError
-from s3_assets.hour_file.mending import REBUILD, sync_command
 from s3_assets.hour_file.sources import Listing
 from s3_assets.store.metered import MeteredStore
 from s3_assets.store.s3 import STAGING_PREFIX
@@ -27,10 +26,8 @@ from s3_assets.store.s3 import STAGING_PREFIX
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from s3_assets.audit.content import Content
     from s3_assets.builder.pipeline import Pipeline
     from s3_assets.builder.reconcile import HourFailure, Scope
-    from s3_assets.builder.target import Target
     from s3_assets.hour_file.keys import Hour
     from s3_assets.hour_file.ledger import Ledger
     from s3_assets.hour_file.sources import SourceObject
@@ -116,17 +113,20 @@ def audit_hour(
     seen: Seen,
     options: AuditOptions = AuditOptions(),
 ) -> HourAudit:
-    """Audit one hour that was seen already. What differs is looked at again: only what stands still is told.
+    """Audit one hour that was seen already. What differs is looked at again: only what stands still is reported.
 
     Raises:
         StoreError: It could not be read.
     """
     source, target = MeteredStore(pipeline.source), MeteredStore(pipeline.target)
     metered = pipeline.with_stores(source, target)
+    policy = pipeline.policy(hour.event)
     differences: list[Difference] = []
+    evicted = Evicted()
     for _ in range(LOOKS):
         try:
-            differences = _examine(metered, hour, seen, options)
+            evicted = find_evicted(pipeline, hour, lost(_ledger(seen), seen.sources, policy))
+            differences = [*_examine(metered, hour, seen, options), *evicted.differences]
         except _ChangedError:
             seen = see(pipeline, hour)
             continue
@@ -138,7 +138,7 @@ def audit_hour(
         seen = again
     else:
         differences = [restless(hour, LOOKS)]
-    ledger = None if seen.target is None else seen.target.ledger
+    ledger = _ledger(seen)
     return HourAudit(
         hour,
         tuple(differences),
@@ -146,11 +146,12 @@ def audit_hour(
         rows=0 if ledger is None else ledger.rows,
         bytes_read=source.traffic.bytes_down + target.traffic.bytes_down,
         kept=is_kept(ledger, seen.sources),
+        omissions=omissions(hour, ledger, seen.sources, policy, found=evicted.keys),
     )
 
 
 def abort_left_open(pipeline: Pipeline, scope: Scope) -> int:
-    """Abort the uploads below the target prefix that nobody can be at work on any more; how many that were.
+    """Abort the uploads below the target prefix that no builder can be using any more; how many that were.
 
     Raises:
         StoreError: They can't be listed, or one can't be aborted.
@@ -171,78 +172,27 @@ class _ChangedError(Exception):
     """The hour is not what was seen any more."""
 
 
+def _ledger(seen: Seen) -> Ledger | None:
+    return None if seen.target is None else seen.target.ledger
+
+
 def _identity(seen: Seen) -> tuple[str | None, tuple[SourceObject, ...]]:
     return None if seen.target is None else seen.target.etag, seen.sources
 
 
 def _examine(pipeline: Pipeline, hour: Hour, seen: Seen, options: AuditOptions) -> list[Difference]:
-    target, ledger = seen.target, None
-    if target is not None:
-        if target.problem is not None:
-            return [unreadable(hour, target.problem)]
-        ledger = target.ledger
+    target, ledger = seen.target, _ledger(seen)
+    if target is not None and target.problem is not None:
+        return [unreadable(hour, target.problem)]
     settled_before = pipeline.clock() - options.grace
     policy = pipeline.policy(hour.event)
     found = compare(hour, ledger, seen.sources, policy, settled_before=settled_before)
     if options.deep and target is not None and ledger is not None:
         try:
-            found += _examine_bytes(pipeline, hour, target, ledger, seen.sources)
+            found += examine_bytes(pipeline, hour, target, ledger, seen.sources)
         except (NotFoundError, PreconditionFailedError) as error:
             raise _ChangedError from error
     return found
-
-
-def _examine_bytes(
-    pipeline: Pipeline, hour: Hour, target: Target, ledger: Ledger, sources: tuple[SourceObject, ...]
-) -> list[Difference]:
-    """Read the hour file, and the sources that it says to hold or to have found unusable."""
-    download = pipeline.target.get(target.key, if_match=target.etag, span=(0, data_stop(ledger)))
-    try:
-        bytes_found = read_bytes(ledger, download)
-    finally:
-        download.close()
-    rebuild = sync_command(hour, REBUILD)
-    found = [
-        Difference(
-            Kind.DAMAGED, Standing.WRONG, f"its hour file is damaged: {what}", rebuild, hour, keys[:1], len(keys)
-        )
-        for what, keys in bytes_found.damaged
-    ]
-    held = {source.key: (source.etag, source.size) for source in ledger.held}
-    unusable = {bad.key: (bad.etag, bad.size) for bad in ledger.quarantined if bad.alone}
-    comparable = [
-        source
-        for source in sources
-        if (source.etag, source.size) == unusable.get(source.key)
-        or ((source.etag, source.size) == held.get(source.key) and source.key in bytes_found.contents)
-    ]
-    has_header = ledger.settings.get("header", "true") == "true"
-
-    def read(source: SourceObject) -> Content | None:
-        return _read_source(pipeline, source, has_header=has_header, header=ledger.header)
-
-    others, usable = [], []
-    for source, content in zip(comparable, pipeline.workers.fetch.map(read, comparable), strict=True):
-        if source.key in unusable:
-            usable += [] if content is None else [source.key]
-        elif content != bytes_found.contents[source.key]:
-            others.append(source.key)
-    detail = "sources whose rows in its hour file are not those at the source, whatever its ledger says"
-    found += about(Kind.OTHER_ROWS, Standing.WRONG, detail, rebuild, hour=hour, keys=others)
-    detail = "quarantined sources that can be read after all"
-    found += about(Kind.USABLE, Standing.WRONG, detail, rebuild, hour=hour, keys=usable)
-    return found
-
-
-def _read_source(pipeline: Pipeline, source: SourceObject, *, has_header: bool, header: bytes | None) -> Content | None:
-    """Its rows as they must stand in the hour file; None where it is unusable."""
-    download = pipeline.source.get(pipeline.source_prefix + source.key, if_match=source.etag)
-    try:
-        return source_content(download, has_header=has_header, header=header)
-    except UnusableSourceError:
-        return None
-    finally:
-        download.close()
 
 
 # --- what belongs to no hour -------------------------------------------------------------------------------
@@ -260,9 +210,9 @@ def _is_beside(key: str, size: int) -> bool:
 
 def _foreign(pipeline: Pipeline, key: str) -> Difference:
     uri = shlex.quote(f"s3://{pipeline.target.bucket}/{key}")
-    mend = f"aws s3 mv {uri} s3://SOME-OTHER-BUCKET/  (look at it first: it may be someone's)"
+    fix = f"aws s3 mv {uri} s3://SOME-OTHER-BUCKET/  (look at it first: it may be someone's)"
     detail = "an object below the target prefix that is no hour file"
-    return Difference(Kind.FOREIGN, Standing.WRONG, detail, mend, None, (key,))
+    return Difference(Kind.FOREIGN, Standing.WRONG, detail, fix, None, (key,))
 
 
 def _open_uploads(pipeline: Pipeline, uploads: list[OpenUpload]) -> Iterator[Difference]:
@@ -272,13 +222,13 @@ def _open_uploads(pipeline: Pipeline, uploads: list[OpenUpload]) -> Iterator[Dif
         what = f"an upload of {upload.key!r} has been open since {upload.initiated:%Y-%m-%d %H:%M} UTC"
         if upload not in old:
             hours = int(commit.ABANDONED_AFTER.total_seconds() // 3600)
-            detail = f"{what}: somebody may be at work on it, until it is {hours} hours old"
+            detail = f"{what}: a builder may be using it, until it is {hours} hours old"
             yield Difference(Kind.OPEN_UPLOAD, Standing.BEHIND, detail, "", hour)
         elif hour is None:
             detail = f"{what}, and is not of an hour file"
             bucket, key, name = pipeline.target.bucket, shlex.quote(upload.key), shlex.quote(upload.upload_id)
-            mend = f"aws s3api abort-multipart-upload --bucket {bucket} --key {key} --upload-id {name}"
-            yield Difference(Kind.OPEN_UPLOAD, Standing.WRONG, detail, mend)
+            fix = f"aws s3api abort-multipart-upload --bucket {bucket} --key {key} --upload-id {name}"
+            yield Difference(Kind.OPEN_UPLOAD, Standing.WRONG, detail, fix)
         else:
-            mend = f"s3-assets verify --abort-uploads --event {shlex.quote(hour.event)}"
-            yield Difference(Kind.OPEN_UPLOAD, Standing.WRONG, f"{what}: its builder is dead", mend, hour)
+            fix = f"s3-assets verify --abort-uploads --event {shlex.quote(hour.event)}"
+            yield Difference(Kind.OPEN_UPLOAD, Standing.WRONG, f"{what}: its builder is dead", fix, hour)

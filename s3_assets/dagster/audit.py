@@ -1,7 +1,7 @@
 """The audit as an asset check of `hourly_gzip`, and the job that runs it, by hand or on a schedule.
 
 It has a job of its own because Dagster 1.13 skips the step of a separate check in a run that materializes a skippable
-output: there it costs nothing and says nothing. Nothing is decided here: `s3_assets.audit` looks and judges.
+output: there it does nothing. Nothing is decided here: `s3_assets.audit` looks and judges.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ import dagster as dg
 from dagster_aws.s3 import S3Resource
 from pydantic import Field
 
-from s3_assets.audit.differences import Difference, Report
+from s3_assets.audit.differences import Difference, Omissions, Report
 from s3_assets.audit.hours import GRACE, AuditOptions, audit_hours, sweep
 from s3_assets.builder.reconcile import HourFailure, Scope
 from s3_assets.dagster.jobs import AUDIT_CHECK
@@ -34,13 +34,13 @@ class AuditConfig(dg.Config):
     last: str = Field(default="", description="Last hour, included. Empty: the current one.")
     deep: bool = Field(
         default=False,
-        description="Read all bytes too: inflate and hash every segment, count the rows, and compare them with the "
-        "sources that are still there.",
+        description="Read all bytes too: inflate every segment, count the rows, and compare their values by name with "
+        "the sources that are still there.",
     )
     grace_minutes: int = Field(
         default=int(GRACE.total_seconds() // 60),
         ge=0,
-        description="A source that came no longer ago and is not taken in yet is behind, not wrong.",
+        description="A source that came no longer ago and is not ingested yet is behind, not wrong.",
     )
 
 
@@ -77,7 +77,7 @@ def _audit(
         scope = _scope(config, settings)
         with pipeline.open(s3) as site:
             swept = sweep(site, scope)
-            if not names.group:  # what is no hour's is told once
+            if not names.group:  # what belongs to no hour is reported once
                 report.note(swept.differences)
             hours = [hour for hour in swept.hours if settings.takes(names.group, hour.event)]
             options = AuditOptions(deep=config.deep, grace=timedelta(minutes=config.grace_minutes))
@@ -94,8 +94,8 @@ def _audit(
 
 def result_of(report: Report, failures: list[HourFailure], names: Names, *, aside: str = "") -> dg.AssetCheckResult:
     """The verdict: what is behind passes, what is wrong or could not be looked at does not; `aside` is of commands."""
-    said = f"{counted(report.hours, 'hour')}, {counted(report.rows, 'row')}: "
-    said += f"{report.wrong:,} wrong, {report.behind:,} behind"
+    omissions = report.omissions
+    said = report.summary()
     metadata: dict[str, Any] = {
         "hours": report.hours,
         "sources": report.sources,
@@ -103,8 +103,15 @@ def result_of(report: Report, failures: list[HourFailure], names: Names, *, asid
         "wrong": report.wrong,
         "behind": report.behind,
         "hours_that_outlived_their_sources": report.kept,
+        **{kind: some.count for kind, some in omissions.left_out().items()},
+        "vanished_sources": omissions.vanished_sources,
+        "vanished_rows": omissions.vanished_rows,
+        "gone_for_good_sources": omissions.lost_sources,
+        "gone_for_good_rows": omissions.lost_rows,
         "bytes_read": report.bytes_read,
     }
+    if any(some.count for some in omissions.left_out().values()):
+        metadata["left_out"] = _left_out_table(omissions)
     if report.named:
         metadata["differences"] = _table(report.in_order())
         if aside:
@@ -140,12 +147,22 @@ def _table(differences: list[Difference]) -> dg.TableMetadataValue:
                 "standing": str(found.standing),
                 "hour": "" if found.hour is None else found.hour.partition_key,
                 "what": found.sentence(),
-                "mend": found.mend,
+                "fix": found.fix,
             }
         )
         for found in differences
     ]
-    columns = [dg.TableColumn(name, "string") for name in ("standing", "hour", "what", "mend")]
+    columns = [dg.TableColumn(name, "string") for name in ("standing", "hour", "what", "fix")]
+    return dg.MetadataValue.table(records, dg.TableSchema(columns))
+
+
+def _left_out_table(omissions: Omissions) -> dg.TableMetadataValue:
+    records = [
+        dg.TableRecord({"kind": kind, "event": one.event, "key": one.key, "reason": one.reason, "detail": one.detail})
+        for kind, some in omissions.left_out().items()
+        for one in some.named
+    ]
+    columns = [dg.TableColumn(name, "string") for name in ("kind", "event", "key", "reason", "detail")]
     return dg.MetadataValue.table(records, dg.TableSchema(columns))
 
 

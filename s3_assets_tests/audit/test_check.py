@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
-from s3_assets.audit.differences import Difference, Kind, Report, Standing
+from s3_assets.audit.differences import Difference, HourAudit, Kind, LeftOut, Omissions, Report, Some, Standing
 from s3_assets.builder.reconcile import HourFailure, make_right
 from s3_assets.dagster.audit import result_of
 from s3_assets.dagster.definitions import build_definitions
@@ -31,7 +31,7 @@ SEVEN, EIGHT = (f"{EVENT}|2021-09-01-{hh}:00" for hh in ("07", "08"))
 
 @pytest.fixture
 def location(deployment: Deployment) -> Iterator[Location]:
-    """The code location over a bucket with two hours that are right."""
+    """The code location over a bucket with two hours that are up to date."""
     for key, data in FIVE_FILES.items():
         deployment.drop(key, data)
     with dg.DagsterInstance.ephemeral() as instance:
@@ -56,7 +56,7 @@ def evaluation(result: dg.ExecuteInProcessResult) -> Any:
     return found
 
 
-def test_the_job_audits_all_and_says_what_is_wrong_and_what_mends_it(deployment, location):
+def test_the_job_audits_all_and_says_what_is_wrong_and_what_fixes_it(deployment, location):
     """Passed where nothing is; a damaged file only where it is asked to look deep."""
     key = f"target/{EVENT}/2021-09-01/07.csv.gz"
     file = bytearray(deployment.store.get(key).read())
@@ -68,7 +68,7 @@ def test_the_job_audits_all_and_says_what_is_wrong_and_what_mends_it(deployment,
     assert not found.passed
     [record] = found.metadata["differences"].records
     assert (record.data["standing"], record.data["hour"]) == ("wrong", SEVEN)
-    assert record.data["mend"].startswith(f"s3-assets sync --rebuild --event {EVENT} --from 2021-09-01-07:00")
+    assert record.data["fix"].startswith(f"s3-assets sync --rebuild --event {EVENT} --from 2021-09-01-07:00")
     found = evaluation(verify(location, deep=True, first="2021-09-01T08:00", events=["other", EVENT]))
     assert (found.passed, found.metadata["hours"].value) == (True, 1)
 
@@ -98,14 +98,32 @@ def test_a_range_that_is_none_fails_the_run_with_what_is_wrong(location):
     assert "is after the last 2021-09-01-00:00" in str(failure.user_failure_data.description)
 
 
+def test_what_is_left_out_passes_and_is_named():
+    """In the description, which the list of checks shows, and in a table."""
+    report = Report()
+    bad = LeftOut("e", "e/2021-09-01/07_00_a.csv", "unclosed quote", "a quote is never closed")
+    left = Omissions(quarantined=Some.of([bad]), vanished_sources=1, vanished_rows=2, lost_sources=3, lost_rows=4)
+    report.add(HourAudit(Hour("e", "2021-09-01-07:00"), (), 3, 6, omissions=left))
+    result = result_of(report, [], Names())
+    assert result.passed
+    assert result.description == (
+        "1 hour, 3 sources, 6 rows: no difference; 2 rows of 1 vanished source stay; 4 rows of 3 vanished sources are "
+        "gone for good; 1 source is quarantined: e/2021-09-01/07_00_a.csv (unclosed quote): a quote is never closed"
+    )
+    counts = ("quarantined", "vanished_sources", "vanished_rows", "gone_for_good_sources", "gone_for_good_rows")
+    assert [result.metadata[name].value for name in counts] == [1, 1, 2, 3, 4]
+    [record] = result.metadata["left_out"].records
+    assert (record.data["kind"], record.data["key"]) == ("quarantined", bad.key)
+
+
 def test_behind_passes_and_an_hour_that_was_not_audited_does_not():
     """Neither is taken for the other."""
     report = Report()
     report.note(
-        [Difference(Kind.NOT_TAKEN_IN, Standing.BEHIND, "new", "s3-assets sync", Hour("e", "2021-09-01-07:00"))]
+        [Difference(Kind.NOT_INGESTED, Standing.BEHIND, "new", "s3-assets sync", Hour("e", "2021-09-01-07:00"))]
     )
     result = result_of(report, [], Names())
-    assert (result.passed, result.description) == (True, "0 hours, 0 rows: 0 wrong, 1 behind")
+    assert (result.passed, result.description) == (True, "0 hours, 0 sources, 0 rows: 0 wrong, 1 behind")
     failure = HourFailure(Hour("e", "2021-09-01-08:00"), StoreUnavailableError("GetObject", "k", "503"))
     result = result_of(report, [failure], Names())
     assert not result.passed
