@@ -9,28 +9,35 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from s3_assets.builder.make import Fit, Made, SegmentMaker, Taken
-from s3_assets.errors import AccountingError
+from s3_assets.builder.make import Fit, Identity, Made, SegmentMaker, Taken
+from s3_assets.errors import AccessDeniedError, AccountingError, StoreUnavailableError
 from s3_assets.hour_file.keys import order_key
 from s3_assets.hour_file.layout import Carried, Make, Reuse, lay_out
 from s3_assets.hour_file.ledger import Held, Ledger, Quarantined, Segment, encode
+from s3_assets.hour_file.plan import RULES, RULES_SETTING, UNREADABLE
+from s3_assets.hour_file.readback import csv_fields
 from s3_assets.hour_file.rows import column_names
-from s3_assets.hour_file.schema import Headed, Schema, agree, layout
+from s3_assets.hour_file.schema import HEADERS_PER_HOUR, Headed, Schema, SchemaRules, agree, header_row, layout
 from s3_assets.hour_file.segments import CODECS, GZIP_HEADER
-from s3_assets.hour_file.sources import SourceObject
 from s3_assets.hour_file.splice import New, Old, Piece, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from concurrent.futures import Future
 
     from s3_assets.builder.pipeline import Pipeline
     from s3_assets.builder.spool import Spool, Spooled
     from s3_assets.builder.target import Readable
+    from s3_assets.errors import StoreError
     from s3_assets.hour_file.plan import Plan
+    from s3_assets.hour_file.sources import SourceObject
 
 AHEAD = 2
 """Segments of one hour that are fetched or compressed at once, beyond one per compressing thread."""
+
+MOST_GUESSES = 3
+"""How often a header that is read ahead may change what the segments under way are laid out to; then all are made
+first, and laid out anew where they must be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +48,14 @@ class Assembly:
         ledger: What it will hold.
         pieces: Its bytes, in order, out of the hour file as it is and out of the spool.
         reused: Segments that stand as they are: (where in the new file, where in the old).
+        unreadable: Sources that could not be read, by key, and why; the file is as if they were not listed, or as they
+            were before.
     """
 
     ledger: Ledger
     pieces: tuple[Piece, ...]
     reused: tuple[tuple[Segment, Segment], ...]
+    unreadable: Mapping[str, StoreError] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -72,8 +82,17 @@ class Stock:
     laid: Mapping[str, bytes | None] = field(default_factory=dict)
 
 
-def assemble(pipeline: Pipeline, plan: Plan, stock: Stock, spool: Spool) -> Assembly:
+def assemble(
+    pipeline: Pipeline, plan: Plan, stock: Stock, spool: Spool, suspects: Collection[Identity] = ()
+) -> Assembly:
     """Read and make what `plan` asks for.
+
+    Args:
+        pipeline: Where and how.
+        plan: What to do.
+        stock: What there is to carry over.
+        spool: Where the new bytes go.
+        suspects: Sources that were not what was listed, at the last try; if they still are not, they are unreadable.
 
     Raises:
         SourceChangedError: A source is not what was listed.
@@ -81,48 +100,72 @@ def assemble(pipeline: Pipeline, plan: Plan, stock: Stock, spool: Spool) -> Asse
         AccountingError: Rows in are not rows out plus rows quarantined.
         StoreError: What the store raises.
     """
-    return _Assembler(pipeline, plan, stock, spool).run()
+    assembler = _Assembler(pipeline, plan, stock, spool, suspects)
+    try:
+        return assembler.run()
+    finally:
+        assembler.maker.close()
 
 
 class _Assembler:
     """One attempt at one hour.
 
-    Rounds: make every segment as if the hour's header fitted all; then agree on the header; make again only what
-    must be laid out anew, or what held an unusable source; until nothing is left to change. Each further round has
-    more sources known to be unusable, so there is an end; with sources that are alike there is one round.
+    Rounds: make every segment for the header that is expected; then agree on the header, now that all rows are known;
+    make again only what must be laid out anew, or what held an unusable source; until nothing is left to change. Each
+    further round has more sources known to be unusable, so there is an end; with sources that are alike there is one
+    round, and with headers that were read ahead in time, too.
     """
 
-    def __init__(self, pipeline: Pipeline, plan: Plan, stock: Stock, spool: Spool) -> None:
+    def __init__(
+        self, pipeline: Pipeline, plan: Plan, stock: Stock, spool: Spool, suspects: Collection[Identity]
+    ) -> None:
         self.pipeline = pipeline
         self.plan = plan
         self.stock = stock
         self.old = stock.ledger
         self.spool = spool
-        self.policy = pipeline.policy(plan.hour.event)
-        self.codec = CODECS[self.policy.compression]
-        self.maker = SegmentMaker(pipeline, stock.where, spool, self.codec, has_header=self.policy.header)
+        self.policy = policy = pipeline.policy(plan.hour.event)
+        self.codec = CODECS[policy.compression]
+        self.maker = SegmentMaker(pipeline, stock.where, spool, self.codec, policy, suspects)
+        self.rules = SchemaRules(
+            policy.on_schema_change,
+            header_row(policy.columns) if policy.columns else None,
+            policy.max_columns,
+            policy.max_growth,
+            HEADERS_PER_HOUR * policy.max_header_bytes,
+        )
         self.held = {held.key: held for held in plan.stay}
+        self.known_held = {} if self.old is None else {held.key: held for held in self.old.held}
+        self.known_bad = {} if self.old is None else {bad.key: bad for bad in self.old.quarantined}
         self.sources = {source.key: source for source in plan.read}
         self.taken: dict[str, Taken] = {}
         self.unusable = {bad.key: bad for bad in plan.unusable}
+        self.unreadable: dict[str, StoreError] = {}
+        self.guessed: dict[str, tuple[bytes, int]] = {}
+        self.guesses = 0
         self.made: dict[tuple[object, ...], Made] = {}
-        self.pinned = False
+        self.fixed = False
 
     def run(self) -> Assembly:
         fits: dict[str, Fit] = {}
         relay = False
         while True:
             pieces = self._lay_out(keep_segments=not relay)
-            known = len(self.unusable), self.pinned, len(self.sources)
-            self._make_all([piece for piece in pieces if isinstance(piece, Make)], fits)
+            known = self._known()
+            if not self._make_all([piece for piece in pieces if isinstance(piece, Make)], fits):
+                fits, relay = self._fits(self._agree())
+                continue
+            self._stop_where_nothing_answers()
             agreed = self._agree()
             self._refuse(agreed.refused)
-            self._read_again(agreed)
             agreed_fits, agreed_relay = self._fits(agreed)
-            now_known = len(self.unusable), self.pinned, len(self.sources)
-            if now_known == known and agreed_fits == fits and agreed_relay == relay:
+            if self._known() == known and agreed_fits == fits and agreed_relay == relay:
                 return self._finish(agreed, pieces, fits)
             fits, relay = agreed_fits, agreed_relay
+
+    def _known(self) -> tuple[object, ...]:
+        """What a round may find out."""
+        return len(self.unusable), len(self.unreadable), len(self.sources), self.fixed
 
     # --- one round -----------------------------------------------------------------------------------------
 
@@ -135,13 +178,19 @@ class _Assembler:
             carried=self.stock.carried,
         )
 
-    def _make_all(self, makes: Iterable[Make], fits: dict[str, Fit]) -> None:
-        """Make what was not made yet, a few at once, in order."""
+    def _make_all(self, makes: Iterable[Make], fits: dict[str, Fit]) -> bool:
+        """Make what was not made yet, a few at once, in order; whether it is done.
+
+        It stops where headers that were read ahead show that it would have to be made again.
+        """
         pending = deque(make for make in makes if _recipe(make, fits) not in self.made)
         running: deque[tuple[Make, Future[Made]]] = deque()
         limit = self.pipeline.workers.compress_threads + AHEAD
         try:
             while pending or running:
+                self.maker.look_ahead(source for source in self.sources.values() if source.key not in self.taken)
+                if pending and self._guess(fits):
+                    return False
                 while pending and len(running) < limit:
                     make = pending.popleft()
                     running.append((make, self.maker.start(make, fits)))
@@ -152,6 +201,19 @@ class _Assembler:
                 future.cancel()
                 if not future.cancelled():
                     future.exception()
+        return True
+
+    def _guess(self, fits: dict[str, Fit]) -> bool:
+        """Whether headers read ahead change how what is left must be laid out."""
+        new = self.maker.new_headers()
+        before = {header for header, _ in self.guessed.values()} | {taken.header for taken in self.taken.values()}
+        self.guessed |= new
+        distinct = before | {header for header, _ in new.values()}
+        if self.guesses >= MOST_GUESSES or len(distinct) in (len(before), 1):
+            return False
+        changed = self._fits(self._agree())[0] != fits
+        self.guesses += changed
+        return changed
 
     def _note(self, recipe: tuple[object, ...], made: Made) -> None:
         self.made[recipe] = made
@@ -160,84 +222,120 @@ class _Assembler:
                 self.taken[taken.key] = taken
         for bad in made.unusable:
             self.unusable[bad.key] = bad
+        for key, error in made.unreadable.items():
+            self._leave(key, error)
         for key, detail in made.ragged.items():
-            self._refuse({key: detail}, reason="ragged row")
+            held = self.held.get(key)
+            if held is None or self.old is None:
+                continue
+            if self._standing_header(held) == self.old.header:
+                self.fixed = True
+                continue
+            del self.held[key]  # saved from an older version, it can't stand under the columns of now
+            self.unusable[key] = Quarantined(key, held.etag, held.size, "ragged row", detail, held.rows, alone=False)
+
+    def _leave(self, key: str, error: StoreError) -> None:
+        """Go on without a source that can't be read: its rows stay as they stand, or it is named as left out."""
+        self.unreadable[key] = error
+        self.taken.pop(key, None)
+        source = self.sources.pop(key, None)
+        held, bad = self.known_held.get(key), self.known_bad.get(key)
+        if held is not None:
+            self.held[key] = held
+        elif source is not None:
+            same = bad is not None and (bad.etag, bad.size) == (source.etag, source.size)
+            rows = bad.rows if same and bad is not None else None
+            detail = "it could not be read when the hour was last built"
+            self.unusable[key] = Quarantined(key, source.etag, source.size, UNREADABLE, detail, rows, alone=False)
+
+    def _stop_where_nothing_answers(self) -> None:
+        """Raise what the store said where no source could be read: then it is no fault of one object."""
+        errors = list(self.unreadable.values())
+        if not errors or self.taken or self.sources:
+            return
+        if len(errors) > 1 and not self.held:
+            for general in (AccessDeniedError, StoreUnavailableError):
+                if all(isinstance(error, general) for error in errors):
+                    raise errors[0]
 
     def _agree(self) -> Schema:
-        if not self.policy.header:
-            return Schema(None, {})
         headers = () if self.old is None else self.old.headers
+        under = None if self.old is None else self.old.header
         headed: list[Headed] = []
         for held in self.held.values():
             if held.key not in self.unusable:
-                own = None if held.header is None else headers[held.header]
-                headed.append(Headed(held.key, own, held.rows, bound=held.key in self.plan.vanished))
-        headed += [
-            Headed(taken.key, taken.header, taken.rows)
-            for taken in self.taken.values()
-            if taken.key not in self.unusable
-        ]
-        headed.sort(key=lambda source: order_key(source.key))
-        pinned = self.old.header if self.pinned and self.old is not None else None
-        return agree(headed, self.policy.on_schema_change, pinned=pinned)
-
-    def _refuse(self, refused: dict[str, str], reason: str = "columns") -> None:
-        """Quarantine sources that can't stand with the others; those that are gone from the source stay."""
-        for key, detail in refused.items():
-            if key in self.plan.vanished:
-                self.pinned = True
+                stands_under = self._standing_header(held)
+                own = None if held.header is None or stands_under is None else headers[held.header]
+                added = 0 if own is None else len(column_names(stands_under or b"")) - len(column_names(own))
+                own_length = max(held.rows, held.raw_length - held.rows * added)
+                headed.append(Headed(held.key, own, held.rows, own_length, bound=held.rows > 0))
+        for source in self.sources.values():
+            taken = self.taken.get(source.key)
+            if source.key in self.unusable:
                 continue
-            held, source = self.held.get(key), self.sources.get(key)
-            known = held or source
-            taken = self.taken.get(key)
-            rows = held.rows if held is not None else taken.rows if taken is not None else None
-            if known is not None:
-                self.unusable[key] = Quarantined(key, known.etag, known.size, reason, detail, rows, alone=False)
+            if taken is not None:
+                headed.append(Headed(taken.key, taken.header, taken.rows, taken.own_length, certain=taken.certain))
+            elif source.key in self.guessed:
+                header, most = self.guessed[source.key]
+                headed.append(Headed(source.key, header, most, most, certain=True))
+        headed.sort(key=lambda source: order_key(source.key))
+        names = () if under is None else column_names(under)
+        bound = any(held.rows for held in self.held.values())
+        self.fixed = self.fixed or (bound and len(set(names)) < len(names))  # what can't be laid out by name
+        stands = bound and (not self.plan.anew or self.fixed)
+        return agree(headed, self.rules, standing=under if stands else None, fixed=self.fixed)
 
-    def _read_again(self, schema: Schema) -> None:
-        """Read held sources again that were laid out to the old header and fit the new one as they are.
+    def _refuse(self, refused: dict[str, str]) -> None:
+        """Let newcomers wait that can't stand with the others."""
+        for key, detail in refused.items():
+            source, taken = self.sources.get(key), self.taken.get(key)
+            if source is not None:
+                rows = None if taken is None else taken.rows
+                self.unusable[key] = Quarantined(key, source.etag, source.size, "columns", detail, rows, alone=False)
 
-        What laying out adds to a short row can't be told from the row's own text, so it can't be taken off.
-        """
-        if self.old is None or self.old.header is None or schema.header is None:
-            return
-        if layout(self.old.header, schema.header) is None:
-            return
-        for held in list(self.held.values()):
-            own = None if held.header is None else self.old.headers[held.header]
-            listed = held.key not in self.plan.vanished
-            if listed and own is not None and held.rows and layout(own, schema.header) is None:
-                del self.held[held.key]
-                self.sources[held.key] = SourceObject(held.key, held.etag, held.size)
+    def _standing_header(self, held: Held) -> bytes | None:
+        """Under which header row the rows of a held source stand."""
+        return self.stock.laid.get(held.key, None if self.old is None else self.old.header)
 
     def _fits(self, schema: Schema) -> tuple[dict[str, Fit], bool]:
         """How each source must be laid out, and whether rows of held ones must be."""
-        if schema.header is None:
+        header = schema.header
+        if header is None:
             return {}, False
         fits: dict[str, Fit] = {}
         relay = False
-        standing: dict[bytes, Fit | None] = {}
-        for key in self.held:
-            header = self.stock.laid.get(key, None if self.old is None else self.old.header)
-            if header is None:
-                continue
-            if header not in standing:
-                columns = layout(header, schema.header)
-                standing[header] = None if columns is None else Fit(len(column_names(header)), tuple(columns))
-            fit = standing[header]
+        known: dict[bytes, Fit | None] = {}
+
+        def fit_of(own: bytes) -> Fit | None:
+            if own not in known:
+                columns = layout(own, header)
+                known[own] = None if columns is None else Fit(own, header, tuple(columns))
+            return known[own]
+
+        for key, held in self.held.items():
+            own = self._standing_header(held)
+            fit = None if own is None else fit_of(own)
             if fit is not None:
                 relay = True
                 if key not in self.unusable:
                     fits[key] = fit
-        for taken in self.taken.values():
-            columns = None if taken.header is None else layout(taken.header, schema.header)
-            if columns is not None and taken.header is not None and taken.key not in self.unusable and taken.rows:
-                fits[taken.key] = Fit(len(column_names(taken.header)), tuple(columns))
+        for key in self.sources:
+            taken = self.taken.get(key)
+            guess = self.guessed.get(key)
+            own = (guess and guess[0]) if taken is None else taken.header if taken.rows else None
+            if own is None or key in self.unusable or key in schema.refused:
+                continue
+            fit = fit_of(own)
+            if fit is not None:
+                fits[key] = fit
         return fits, relay
 
     # --- the end -------------------------------------------------------------------------------------------
 
     def _finish(self, schema: Schema, pieces: Sequence[Reuse | Make], fits: dict[str, Fit]) -> Assembly:
+        if schema.header is not None and not self._reads_back(schema.header):
+            msg = f"the header row of {len(schema.names):,} columns reads as others"
+            raise AccountingError(msg)
         headers: dict[bytes, int] = {}
         position = len(GZIP_HEADER)
         segments: list[Segment] = []
@@ -289,12 +387,26 @@ class _Assembler:
                 "compression": self.codec.label,
                 **self.policy.row_settings(),
                 "on_vanished": self.policy.on_vanished,
+                RULES_SETTING: RULES,
             },
             content_token=self.policy.content_token(),
         )
         self._account(ledger)
         file.append(New(*self.spool.append(ledger.trailer() + encode(ledger))))
-        return Assembly(ledger, tuple(joined(file)), tuple(reused))
+        return Assembly(ledger, tuple(joined(file)), tuple(reused), self.unreadable)
+
+    def _reads_back(self, header: bytes) -> bool:
+        """Whether a header row that was put together has just the columns of all, as another reader reads it."""
+        standing = None if self.old is None else self.old.header
+        if header == standing or any(header == taken.header for taken in self.taken.values()):
+            return True  # nobody put it together here
+        own = [taken.header for key, taken in self.taken.items() if key not in self.unusable and taken.rows]
+        if self.old is not None:
+            own += [self.old.headers[h.header] for h in self.held.values() if h.rows and h.header is not None]
+        names = {name for one in set(own) if one is not None for name in column_names(one)}
+        names |= set() if self.rules.columns is None else set(column_names(self.rules.columns))
+        again = csv_fields(header)
+        return again == column_names(header) and len(set(again)) == len(again) and set(again) >= names
 
     def _held_again(self, held: Held, headers: dict[bytes, int]) -> Held:
         header = None if self.old is None or held.header is None else self.old.headers[held.header]

@@ -10,12 +10,13 @@ import logging
 import random
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from s3_assets.builder.assemble import Stock, assemble
 from s3_assets.builder.commit import commit
-from s3_assets.builder.make import SourceChangedError
-from s3_assets.builder.salvage import LostRowsError, Salvage, salvage
+from s3_assets.builder.make import Identity, SourceChangedError
+from s3_assets.builder.salvage import LostRowsError, Salvage, evicted, salvage
 from s3_assets.builder.spool import Spool
 from s3_assets.builder.target import Target, read_target
 from s3_assets.errors import (
@@ -25,19 +26,25 @@ from s3_assets.errors import (
     NewerFormatError,
     NotFoundError,
     PreconditionFailedError,
+    StoreUnavailableError,
+    UnreadableSourcesError,
     WriteConflictError,
 )
+from s3_assets.hour_file.changes import data_version
+from s3_assets.hour_file.guard import Decided, check_commit
 from s3_assets.hour_file.mending import ACCEPT_VANISHED, REBUILD, hour_options, sync_command
 from s3_assets.hour_file.plan import Plan, Verdict, make_plan
 from s3_assets.hour_file.sources import Sorter, SourceObject, in_order
 from s3_assets.store.metered import MeteredStore, Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
 
+    from s3_assets.builder.assemble import Assembly
     from s3_assets.builder.pipeline import Pipeline
+    from s3_assets.errors import StoreError
     from s3_assets.hour_file.keys import Hour
-    from s3_assets.hour_file.ledger import Ledger
+    from s3_assets.hour_file.ledger import Ledger, Quarantined
 
 MAX_TRIES = 8
 """How often an hour that keeps changing is planned anew before it is left to the next look."""
@@ -68,6 +75,8 @@ class HourResult:
     Attributes:
         plan: What was decided, on the last try.
         ledger: What the hour file holds now; None where there is no hour file.
+        before: What it held; None where there was none, or it could not be read.
+        left_out: Sources that are quarantined; also where there is no hour file, since none has a usable row.
         sources: The listing it was decided on, in key order.
         size: Bytes of the hour file.
         etag: Of the hour file; empty where there is none.
@@ -82,6 +91,8 @@ class HourResult:
 
     plan: Plan
     ledger: Ledger | None
+    before: Ledger | None
+    left_out: tuple[Quarantined, ...]
     sources: tuple[SourceObject, ...]
     size: int
     etag: str
@@ -99,6 +110,12 @@ class HourResult:
         return self.plan.hour
 
     @property
+    def data_version(self) -> str:
+        """What is to be recorded of the hour, so that it is left alone until something of it changes."""
+        has_file = self.ledger is not None or not self.sources
+        return data_version(self.plan.fingerprint, len(self.left_out), has_file=has_file)
+
+    @property
     def late(self) -> list[SourceObject]:
         """Listed sources that arrived after the hour closed."""
         end = self.hour.end
@@ -111,7 +128,7 @@ class BuildOptions:
 
     Attributes:
         rebuild: Read every source again and write a new file, also in place of a damaged or foreign one.
-        accept_vanished: Let vanished sources go although the breaker would hold them (`on_vanished = drop`).
+        accept_vanished: Let sources lose all their rows at once although the breaker would block it.
         accept_lost_rows: Rebuild a damaged hour file also without the rows that no version has intact.
     """
 
@@ -157,8 +174,9 @@ def _decide(pipeline: Pipeline, hour: Hour, seen: Seen, options: BuildOptions) -
     problem = None if target is None else target.problem
     if problem is not None and (not options.rebuild or isinstance(problem, NewerFormatError)):
         raise _with_command(problem, hour)
-    if options.rebuild and (target is None or problem is not None):
-        saved = salvage(pipeline, hour, target, {source.key for source in seen.sources})
+    listed = {source.key for source in seen.sources}
+    if options.rebuild and (target is None or target.ledger is None or any(evicted(target.ledger, listed))):
+        saved = salvage(pipeline, hour, target, listed)
         if saved is not None:
             return _decide_on(saved, pipeline, hour, seen, options)
     stock = Stock(None, None) if target is None else Stock(target.ledger, target, keep_segments=not options.rebuild)
@@ -169,6 +187,7 @@ def _decide(pipeline: Pipeline, hour: Hour, seen: Seen, options: BuildOptions) -
         pipeline.policy(hour.event),
         rebuild=options.rebuild,
         accept_vanished=options.accept_vanished,
+        accept_lost_rows=options.accept_lost_rows,
     )
     if problem is not None and plan.writes:
         reason = f"in place of a file that can't be read: {problem.detail}; {_count(plan)} to read"
@@ -185,7 +204,10 @@ def _decide_on(saved: Salvage, pipeline: Pipeline, hour: Hour, seen: Seen, optio
     if not (plan.stay or plan.read or unusable):
         return plan, saved.stock
     problem = None if seen.target is None else seen.target.problem
-    place = "a file that is gone" if seen.target is None else "a damaged file"
+    if seen.target is None:
+        place = "a file that is gone"
+    else:
+        place = "a file without rows that stood once" if seen.target.ledger is not None else "a damaged file"
     reason = f"in place of {place}{'' if problem is None else f': {problem.detail}'}; {_count(plan)} to read"
     if plan.stay or saved.lost:
         reason += f"; {saved.said()}"
@@ -223,7 +245,9 @@ def build_hour(
     Raises:
         DamagedTargetError: The hour file is damaged or foreign; it was left alone.
         LostRowsError: The same, and a rebuild would lose rows that no version has.
-        BreakerOpenError: Too many sources vanished at once; nothing was written.
+        BreakerOpenError: Too many sources lost all their rows at once; nothing was written.
+        RowsWouldLeaveError: Rows would have left that must stay; nothing was written.
+        UnreadableSourcesError: Some sources can't be read; the hour file has all others.
         ContendedError: Others were faster on every try.
         S3AssetsError: Anything else that went wrong; the hour file is as it was, or as another left it.
     """
@@ -233,6 +257,7 @@ def build_hour(
     if seen is not None and seen.target is not None:
         target.count("get", down=len(seen.target.tail))  # read for this hour, before it was handed over
     pauses = pauses or Pauses()
+    suspects: set[Identity] = set()
     for attempt in range(1, MAX_TRIES + 1):
         now_seen = seen if seen is not None else see(metered, hour)
         seen = None
@@ -243,26 +268,34 @@ def build_hour(
             pauses.take()
             continue
         if plan.verdict is Verdict.BREAKER:
-            hint = f"if they were meant to go: `{sync_command(hour, ACCEPT_VANISHED)}`, or raise the share"
-            raise BreakerOpenError(plan.reason, hint=hint)
+            raise _breaker_error(plan.reason, hour)
+        build = partial(_carry_out, metered, seen=now_seen, options=options, suspects=suspects)
         try:
             try:
-                done = _carry_out(metered, plan, now_seen.target, stock)
+                done = build(plan, stock)
             except DamagedTargetError:
                 saved = _save(metered, hour, now_seen, options, stock)
                 if saved is None:
                     raise
                 plan, stock = _decide_on(saved, metered, hour, now_seen, options)
-                done = _carry_out(metered, plan, now_seen.target, stock)
+                done = build(plan, stock)
         except (SourceChangedError, NotFoundError, PreconditionFailedError, WriteConflictError) as error:
             logger.info("%s changed under the build, try %d: %s", hour, attempt, error)
+            if isinstance(error, SourceChangedError):
+                suspects.add(error.identity)
             pauses.take()
             continue
         except DamagedTargetError as error:
             raise _with_command(error, hour) from error.__cause__
+        except BreakerOpenError as error:
+            raise _breaker_error(str(error), hour) from error
+        if done.unreadable:
+            raise UnreadableSourcesError(dict(done.unreadable), len(now_seen.sources))
         return HourResult(
-            plan=plan,
+            plan=done.plan,
             ledger=done.ledger,
+            before=None if now_seen.target is None else now_seen.target.ledger,
+            left_out=done.left_out,
             sources=now_seen.sources,
             size=done.size,
             etag=done.etag,
@@ -285,34 +318,117 @@ def _save(pipeline: Pipeline, hour: Hour, seen: Seen, options: BuildOptions, sto
     return salvage(pipeline, hour, seen.target, {source.key for source in seen.sources})
 
 
+def _breaker_error(reason: str, hour: Hour) -> BreakerOpenError:
+    hint = f"if they were meant to go: `{sync_command(hour, ACCEPT_VANISHED)}`, or raise the share"
+    return BreakerOpenError(reason, hint=hint)
+
+
 @dataclass(frozen=True, slots=True)
 class _Done:
+    plan: Plan
     ledger: Ledger | None
     size: int = 0
     etag: str = ""
     version_id: str | None = None
     reused: int = 0
     made: int = 0
+    left_out: tuple[Quarantined, ...] = ()
+    unreadable: Mapping[str, StoreError] = field(default_factory=dict)
 
 
-def _carry_out(pipeline: Pipeline, plan: Plan, target: Target | None, stock: Stock) -> _Done:
+def _carry_out(
+    pipeline: Pipeline,
+    plan: Plan,
+    stock: Stock,
+    *,
+    seen: Seen,
+    options: BuildOptions,
+    suspects: Collection[Identity],
+) -> _Done:
+    target = seen.target
     key = pipeline.target_key(plan.hour)
     if not plan.writes:
-        if target is None:
-            return _Done(None)
-        return _Done(target.ledger, target.size, target.etag, target.version_id)
+        return _as_it_is(plan, target)
+    guard = partial(
+        check_commit,
+        None if target is None else target.ledger,
+        listed={source.key: (source.etag, source.size) for source in seen.sources},
+        policy=pipeline.policy(plan.hour.event),
+        decided=Decided(options.rebuild, options.accept_vanished, options.accept_lost_rows),
+    )
     if plan.verdict is Verdict.REMOVE:
+        guard(None)
         if target is not None:
             pipeline.target.delete(key, if_match=target.etag)
-        return _Done(None)
+        return _Done(plan, None)
     with Spool() as spool:
-        assembly = assemble(pipeline, plan, stock, spool)
+        assembly = assemble(pipeline, plan, stock, spool, suspects)
+        ledger = assembly.ledger
+        before = None if target is None else target.ledger
+        if assembly.unreadable and (_is_same(assembly, before) or _is_half_read(pipeline, plan, assembly, before)):
+            return replace(_as_it_is(plan, target), unreadable=assembly.unreadable)
+        if not ledger.rows:
+            return _without_rows(pipeline, plan, assembly, target, guard)
+        guard(ledger)
         info = commit(pipeline, key, assembly, spool, target)
     return _Done(
-        assembly.ledger,
+        plan,
+        ledger,
         assembly.size,
         info.etag,
         info.version_id,
         len(assembly.reused),
-        len(assembly.ledger.segments) - len(assembly.reused),
+        len(ledger.segments) - len(assembly.reused),
+        ledger.quarantined,
+        assembly.unreadable,
+    )
+
+
+def _as_it_is(plan: Plan, target: Target | None) -> _Done:
+    if target is None:
+        return _Done(plan, None)
+    left_out = () if target.ledger is None else target.ledger.quarantined
+    return _Done(plan, target.ledger, target.size, target.etag, target.version_id, left_out=left_out)
+
+
+def _without_rows(
+    pipeline: Pipeline,
+    plan: Plan,
+    assembly: Assembly,
+    target: Target | None,
+    guard: Callable[[Ledger | None], None],
+) -> _Done:
+    """An hour without a usable row has no hour file: an empty gzip breaks pandas, polars, pyarrow and DuckDB."""
+    reason = f"no source object has a usable row, so there is no hour file; {plan.reason}"
+    verdict = Verdict.EMPTY
+    if target is not None:
+        guard(None)
+        pipeline.target.delete(pipeline.target_key(plan.hour), if_match=target.etag)
+        verdict = Verdict.REMOVE
+    plan = replace(plan, verdict=verdict, reason=reason)
+    return _Done(plan, None, left_out=assembly.ledger.quarantined, unreadable=assembly.unreadable)
+
+
+def _is_half_read(pipeline: Pipeline, plan: Plan, assembly: Assembly, before: Ledger | None) -> bool:
+    """Whether rows that stand were to be read under other settings, and can't be: then all of the hour waits."""
+    if before is None or not pipeline.policy(plan.hour.event).changed_settings(before.settings):
+        return False
+    return any(held.key in assembly.unreadable and held.rows for held in before.held)
+
+
+def _is_same(assembly: Assembly, before: Ledger | None) -> bool:
+    """Whether a new hour file would hold what the standing one holds.
+
+    That a store did not answer for an object is no fact about the object: it alone is not worth a write.
+    """
+    ledger = assembly.ledger
+    if before is None:
+        return False
+    silent = {key for key, error in assembly.unreadable.items() if isinstance(error, StoreUnavailableError)}
+    named = tuple(bad for bad in ledger.quarantined if bad.key not in silent or bad in before.quarantined)
+    return (
+        named == before.quarantined
+        and (ledger.header, ledger.settings) == (before.header, before.settings)
+        and [(held.key, held.etag, held.size) for held in ledger.held]
+        == [(held.key, held.etag, held.size) for held in before.held]
     )

@@ -1,6 +1,7 @@
 """Makes one segment: reads its members' rows, lays them out, compresses them, and reads the result back.
 
-Nothing is kept of a segment in which one member turns out to be unusable: it is made again without that one.
+Nothing is kept of a segment in which one member turns out to be unusable or unreadable: it is made again without it.
+What is read must be what was listed: another ETag, another size or fewer bytes are never ingested.
 """
 
 from __future__ import annotations
@@ -9,33 +10,63 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from s3_assets.builder.spool import Spool, Spooled
-from s3_assets.errors import AccountingError, DamagedTargetError, NotFoundError, PreconditionFailedError
-from s3_assets.hour_file.intake import SourceRows, UnusableSourceError
+from s3_assets.errors import (
+    AccountingError,
+    ChangedAnswerError,
+    DamagedTargetError,
+    NotFoundError,
+    PreconditionFailedError,
+    StoreError,
+)
+from s3_assets.hour_file.decode import most_plain_bytes
+from s3_assets.hour_file.intake import SourceRows, UnusableSourceError, peek_header
 from s3_assets.hour_file.layout import Carried
 from s3_assets.hour_file.ledger import Quarantined
-from s3_assets.hour_file.rows import MAX_HELD_ROW_BYTES, RaggedRowError, RowScanner, RowTooLongError, lay_rows
+from s3_assets.hour_file.readback import misplaced
+from s3_assets.hour_file.rows import (
+    MAX_HELD_ROW_BYTES,
+    RaggedRowError,
+    Rows,
+    RowScanner,
+    RowTooLongError,
+    column_names,
+    laid_rows,
+)
 from s3_assets.hour_file.segments import Codec, DamagedSegmentError, SegmentEncoder, crc32, inflate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from concurrent.futures import Future
 
     from s3_assets.builder.pipeline import Pipeline
     from s3_assets.builder.target import Readable
     from s3_assets.hour_file.layout import Make
     from s3_assets.hour_file.ledger import Segment
+    from s3_assets.hour_file.policy import EventPolicy
     from s3_assets.hour_file.sources import SourceObject
     from s3_assets.store.contract import Download
 
 WHOLE_BYTES = 4 * 1024 * 1024
 """A source object up to this size is fetched whole, ahead of its turn; a larger one is streamed."""
 
+_Fetched = tuple[bytes, str | None]
+"""A source's stored bytes, and their version."""
+
 _MAX_NEWLINE = 2
 _ANY_LENGTH = 1 << 62  # rows that were taken once are taken again, also where laying out made them longer
 
 
+Identity = tuple[str, str, int]
+"""Key, ETag and size of a source object, as it was listed."""
+
+
 class SourceChangedError(Exception):
     """A source object is not what the listing said: the hour must be listed again."""
+
+    def __init__(self, source: SourceObject, detail: str) -> None:
+        """Keep which `source` that is, as it was listed."""
+        self.identity: Identity = (source.key, source.etag, source.size)
+        super().__init__(f"{source.key!r}: {detail}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +74,30 @@ class Fit:
     """How rows must be laid out to stand under the hour's header.
 
     Attributes:
-        width: Columns of the rows by their own header.
+        own: Their own header row.
+        header: The hour's.
         columns: For each column of the hour, where it stands in the rows.
     """
 
-    width: int
-    columns: tuple[int | None, ...]
+    own: bytes
+    header: bytes
+    columns: tuple[int | None, ...] = field(compare=False)
+
+    def lay(self, rows: bytes, *, check: bool) -> Iterator[bytes]:
+        """Whole rows, laid out, in pieces of bounded size; with `check`, another reader reads a sample back.
+
+        Raises:
+            AccountingError: A value does not stand under its name.
+            RaggedRowError: A row has values too many.
+        """
+        own = column_names(self.own)
+        for piece in laid_rows(Rows.of(rows), len(own), self.columns):
+            if check:
+                check = False
+                problem = misplaced(rows, piece, own, column_names(self.header))
+                if problem is not None:
+                    raise AccountingError(problem)
+            yield piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +110,8 @@ class Taken:
         rows: Rows it gave.
         raw_length: Plain bytes of them in the segment.
         version_id: Of the GET; None for carried rows.
+        own_length: Bytes of its rows under its own header.
+        certain: Whether its rows show that its first line is a header.
     """
 
     key: str
@@ -68,6 +119,8 @@ class Taken:
     rows: int
     raw_length: int
     version_id: str | None = None
+    own_length: int = 0
+    certain: bool = False
 
 
 @dataclass(slots=True)
@@ -78,12 +131,14 @@ class Made:
         taken: Per member, in order; those that turned out to be unusable are not in it.
         spooled: The finished segment; None where a member was unusable, so that it must be made again.
         unusable: Those members.
+        unreadable: Members that could not be read, and why.
         ragged: Keys of carried members that can't be laid out.
     """
 
     taken: list[Taken] = field(default_factory=list)
     spooled: Spooled | None = None
     unusable: list[Quarantined] = field(default_factory=list)
+    unreadable: dict[str, StoreError] = field(default_factory=dict)
     ragged: dict[str, str] = field(default_factory=dict)
 
 
@@ -91,26 +146,76 @@ class SegmentMaker:
     """Makes segments of one hour; one instance per attempt."""
 
     def __init__(
-        self, pipeline: Pipeline, target: Readable | None, spool: Spool, codec: Codec, *, has_header: bool
+        self,
+        pipeline: Pipeline,
+        target: Readable | None,
+        spool: Spool,
+        codec: Codec,
+        policy: EventPolicy,
+        suspects: Collection[Identity],
     ) -> None:
-        """Write finished segments to `spool`; carried rows come from `target`."""
+        """Write finished segments to `spool`; carried rows come from `target`.
+
+        One of `suspects`, which was not what was listed at the last try, is unreadable if it still is not.
+        """
         self._pipeline = pipeline
         self._target = target
         self._spool = spool
         self._codec = codec
-        self._has_header = has_header
+        self._policy = policy
+        self._suspects = suspects
+        self._ahead: dict[str, tuple[int, Future[_Fetched]]] = {}
+        self._peeked: set[str] = set()
 
     def start(self, make: Make, fits: Mapping[str, Fit]) -> Future[Made]:
         """Begin to fetch its small sources and queue it for compression.
 
-        The future raises SourceChangedError, DamagedTargetError or what the store raises.
+        The future raises SourceChangedError, DamagedTargetError or what the target's store raises.
         """
         fetched = {
             member.key: self._pipeline.workers.fetch.submit(self._fetch, member)
             for member in make.members
-            if not isinstance(member, Carried) and member.size <= WHOLE_BYTES
+            if not isinstance(member, Carried) and member.size <= WHOLE_BYTES and member.key not in self._ahead
         }
         return self._pipeline.workers.compress.submit(self._make, make, fits, fetched)
+
+    # --- reading ahead ---------------------------------------------------------------------------------------
+
+    def look_ahead(self, sources: Iterable[SourceObject]) -> None:
+        """Fetch the next small sources as far as there is room, so that their headers are known early."""
+        for source in sources:
+            if source.key in self._ahead or source.key in self._peeked or source.size > WHOLE_BYTES:
+                continue
+            if not self._pipeline.workers.ahead.take(source.size):
+                return
+            self._ahead[source.key] = source.size, self._pipeline.workers.fetch.submit(self._fetch, source)
+
+    def new_headers(self) -> dict[str, tuple[bytes, int]]:
+        """The header rows of sources that came since this was last asked, by key, and how many rows each may have."""
+        found: dict[str, tuple[bytes, int]] = {}
+        for key, (_, future) in list(self._ahead.items()):
+            if key in self._peeked or not future.done():
+                continue
+            self._peeked.add(key)
+            if future.cancelled() or future.exception() is not None:
+                continue
+            stored = future.result()[0]
+            header = peek_header(stored, self._policy)
+            if header is not None:
+                found[key] = header, most_plain_bytes(stored)
+        return found
+
+    def close(self) -> None:
+        """Give back what was fetched ahead and not used."""
+        for key in list(self._ahead):
+            self._take_ahead(key)
+
+    def _take_ahead(self, key: str) -> Future[_Fetched] | None:
+        size, future = self._ahead.pop(key, (0, None))
+        if future is not None:
+            self._peeked.add(key)
+            self._pipeline.workers.ahead.give(size)
+        return future
 
     def of_bytes(self, data: bytes) -> Spooled:
         """A segment of `data`, such as the header row."""
@@ -123,28 +228,38 @@ class SegmentMaker:
 
     def _open(self, source: SourceObject) -> Download:
         try:
-            return self._pipeline.source.get(self._pipeline.source_prefix + source.key, if_match=source.etag)
+            download = self._pipeline.source.get(self._pipeline.source_prefix + source.key, if_match=source.etag)
         except (NotFoundError, PreconditionFailedError) as error:
-            raise SourceChangedError(str(error)) from error
+            raise self._changed(source, error.detail) from error
+        info = download.info
+        if (info.etag, info.size) != (source.etag, source.size) or download.stop - download.start != source.size:
+            download.close()
+            raise self._changed(source, f"answered with ETag {info.etag} and {info.size:,} bytes, not as listed")
+        return download
 
-    def _fetch(self, source: SourceObject) -> tuple[bytes, str | None]:
+    def _changed(self, source: SourceObject, detail: str) -> Exception:
+        """One answer proves nothing: the hour is listed again. If it is listed as before, the object is unreadable."""
+        if (source.key, source.etag, source.size) in self._suspects:
+            return ChangedAnswerError("GetObject", source.key, f"listed, and {detail}")
+        return SourceChangedError(source, detail)
+
+    def _fetch(self, source: SourceObject) -> _Fetched:
         download = self._open(source)
         return download.read(), download.info.version_id
 
     def _source_chunks(
-        self, source: SourceObject, fetched: Mapping[str, Future[tuple[bytes, str | None]]]
+        self, source: SourceObject, fetched: Mapping[str, Future[_Fetched]]
     ) -> tuple[Iterable[bytes], str | None, Callable[[], None]]:
-        if source.key in fetched:
-            data, version_id = fetched[source.key].result()
+        future = self._take_ahead(source.key) or fetched.get(source.key)
+        if future is not None:
+            data, version_id = future.result()
             return (data,), version_id, lambda: None
         download = self._open(source)
         return download, download.info.version_id, download.close
 
     # --- making --------------------------------------------------------------------------------------------
 
-    def _make(
-        self, make: Make, fits: Mapping[str, Fit], fetched: Mapping[str, Future[tuple[bytes, str | None]]]
-    ) -> Made:
+    def _make(self, make: Make, fits: Mapping[str, Fit], fetched: Mapping[str, Future[_Fetched]]) -> Made:
         made = Made()
         encoder = SegmentEncoder(self._codec)
         carrying = _CarriedRows(self._pipeline, self._target)
@@ -154,38 +269,40 @@ class SegmentMaker:
                 before = encoder.raw_length
                 if isinstance(member, Carried):
                     try:
-                        for piece in carrying.of(member):
-                            _feed(encoder, own, piece, fit)
+                        for number, piece in enumerate(carrying.of(member)):
+                            _feed(encoder, own, piece, fit, is_first=not number)
                     except RaggedRowError as error:
                         made.ragged[member.key] = str(error)
                         carrying = _CarriedRows(self._pipeline, self._target)
                         continue
                     made.taken.append(Taken(member.key, None, member.held.rows, encoder.raw_length - before))
                     continue
-                chunks, version_id, close = self._source_chunks(member, fetched)
+                close = _nothing
                 try:
+                    chunks, version_id, close = self._source_chunks(member, fetched)
                     source = self._take(chunks, encoder, own, fit)
                 except UnusableSourceError as error:
                     made.unusable.append(_quarantine(member, error))
                     continue
+                except StoreError as error:
+                    made.unreadable[member.key] = error
+                    continue
                 finally:
                     close()
+                raw_length, own_length = encoder.raw_length - before, source.even_bytes
                 made.taken.append(
-                    Taken(member.key, source.header, source.rows, encoder.raw_length - before, version_id)
+                    Taken(member.key, source.header, source.rows, raw_length, version_id, own_length, source.certain)
                 )
             carrying.finish()
-            if not made.unusable and not made.ragged:
+            if not (made.unusable or made.unreadable or made.ragged):
                 own.append(encoder.finish())
                 made.spooled = self._keep(own, encoder, sum(taken.rows for taken in made.taken))
         return made
 
     def _take(self, chunks: Iterable[bytes], encoder: SegmentEncoder, own: Spool, fit: Fit | None) -> SourceRows:
-        source = SourceRows(chunks, has_header=self._has_header)
-        try:
-            for piece in source:
-                _feed(encoder, own, piece, fit)
-        except RaggedRowError as error:
-            raise UnusableSourceError("ragged row", str(error)) from error
+        source = SourceRows(chunks, self._policy)
+        for number, piece in enumerate(source):
+            _feed(encoder, own, piece, fit, is_first=not number)
         if not 0 <= source.bytes_out - source.bytes_in <= _MAX_NEWLINE:
             msg = f"{source.bytes_in} bytes came in, {source.bytes_out} went on"
             raise AccountingError(msg)
@@ -206,23 +323,18 @@ class SegmentMaker:
         return Spooled(start, stop, stored_crc, encoder.raw_length, encoder.crc)
 
 
-def _feed(encoder: SegmentEncoder, own: Spool, piece: bytes, fit: Fit | None) -> None:
+def _nothing() -> None:
+    """Nothing was opened that would have to be closed."""
+
+
+def _feed(encoder: SegmentEncoder, own: Spool, piece: bytes, fit: Fit | None, *, is_first: bool) -> None:
     """Compress whole rows."""
-    if fit is not None:
-        piece = lay_rows(piece, fit.width, fit.columns)
-    own.append(encoder.feed(piece))
+    for laid in (piece,) if fit is None else fit.lay(piece, check=is_first):
+        own.append(encoder.feed(laid))
 
 
 def _quarantine(source: SourceObject, error: UnusableSourceError) -> Quarantined:
-    return Quarantined(
-        key=source.key,
-        etag=source.etag,
-        size=source.size,
-        reason=error.reason,
-        detail=error.detail,
-        rows=error.rows,
-        alone=error.reason != "ragged row",
-    )
+    return Quarantined(source.key, source.etag, source.size, error.reason, error.detail, error.rows, alone=True)
 
 
 class _CarriedRows:

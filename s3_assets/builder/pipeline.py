@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,6 +22,32 @@ if TYPE_CHECKING:
 
 MOST_COMPRESS_THREADS = 16
 """Beyond it, the interpreter's own lock and memory cost more than cores give."""
+
+
+AHEAD_BYTES = 48 * 1024 * 1024
+"""Source bytes that are held in memory to know headers early, by all hours of a process together."""
+
+
+class Allowance:
+    """An amount that threads share: taken if there is enough left, and given back."""
+
+    def __init__(self, amount: int) -> None:
+        """Start with all of it."""
+        self._left = amount
+        self._lock = threading.Lock()
+
+    def take(self, amount: int) -> bool:
+        """Take it, if there is so much left."""
+        with self._lock:
+            if amount > self._left:
+                return False
+            self._left -= amount
+            return True
+
+    def give(self, amount: int) -> None:
+        """Give back what was taken."""
+        with self._lock:
+            self._left += amount
 
 
 def _cores() -> int:
@@ -47,6 +74,7 @@ class Workers:
         self.fetch = ThreadPoolExecutor(fetch_threads, thread_name_prefix="fetch")
         self.compress = ThreadPoolExecutor(self.compress_threads, thread_name_prefix="compress")
         self.hours = ThreadPoolExecutor(hour_threads, thread_name_prefix="hour")
+        self.ahead = Allowance(AHEAD_BYTES)
 
     def __enter__(self) -> Self:
         return self

@@ -1,7 +1,9 @@
-"""What can be saved of an hour file that is damaged: rows of sources that are gone, out of any version that has them.
+"""What a rebuild can save of rows whose sources are gone, out of any version of the hour file that has them.
 
 Sources that are still there are read again by a rebuild; only those that are gone need this. Each is taken from the
 newest version in which the segment with its rows inflates to what that version's ledger says. Nothing is written here.
+That is for hour files that are damaged, and for rows that stood once and were evicted: by the first version of this
+package, which judged sources by their neighbours.
 
 The invariant: rows that were in the newest readable version are carried over, or named.
 """
@@ -68,11 +70,13 @@ class Salvage:
         stock: To be carried over.
         versions: How many versions it comes from, beside the one that stands.
         lost: What could not be, in key order.
+        evicted: Sources whose rows had left before, and stand in no version: the ledger goes on naming them.
     """
 
     stock: Stock
     versions: int
     lost: tuple[Held, ...]
+    evicted: tuple[Quarantined, ...] = ()
 
     def said(self) -> str:
         """In words, for the reason of a plan."""
@@ -83,9 +87,8 @@ class Salvage:
     def named(self) -> tuple[Quarantined, ...]:
         """What is lost, as the new ledger is to name it: without an ETag, so that it is read if it comes back."""
         detail = "the hour file was damaged, and the source is gone: its rows could be read in no version"
-        return tuple(
-            Quarantined(held.key, "", held.size, ROWS_LOST, detail, held.rows, alone=False) for held in self.lost
-        )
+        lost = [Quarantined(held.key, "", held.size, ROWS_LOST, detail, held.rows, alone=False) for held in self.lost]
+        return (*self.evicted, *lost)
 
 
 def salvage(pipeline: Pipeline, hour: Hour, target: Target | None, listed: Collection[str]) -> Salvage | None:
@@ -101,7 +104,7 @@ def salvage(pipeline: Pipeline, hour: Hour, target: Target | None, listed: Colle
         PreconditionFailedError: The hour file was replaced meanwhile.
         StoreError: What the store raises.
     """
-    wanted: dict[str, Held] | None = None
+    wanted: dict[str, Held | Quarantined] | None = None
     if pipeline.policy(hour.event).on_vanished == "drop":
         return None
     collected = _Collected()
@@ -115,13 +118,24 @@ def salvage(pipeline: Pipeline, hour: Hour, target: Target | None, listed: Colle
                 return None  # it was removed because its sources went
             newest = ledger
             wanted = {held.key: held for held in ledger.held if held.key not in listed}
+            wanted |= {bad.key: bad for bad in evicted(ledger, listed)}
         collected.take(pipeline.target, version, wanted)
         if not wanted:
             break
     if newest is None or wanted is None:
         return None
-    lost = tuple(sorted(wanted.values(), key=lambda held: order_key(held.key)))
-    return Salvage(collected.stock(newest), collected.old_versions, lost)
+    left = sorted(wanted.values(), key=lambda one: order_key(one.key))
+    return Salvage(
+        collected.stock(newest),
+        collected.old_versions,
+        lost=tuple(one for one in left if isinstance(one, Held)),
+        evicted=tuple(one for one in left if isinstance(one, Quarantined)),
+    )
+
+
+def evicted(ledger: Ledger, listed: Collection[str]) -> Iterator[Quarantined]:
+    """Sources that are gone, and whose rows could have stood, and did not: an older version may have them."""
+    return (bad for bad in ledger.quarantined if not bad.alone and bad.rows and bad.etag and bad.key not in listed)
 
 
 def _readable(pipeline: Pipeline, hour: Hour, target: Target | None) -> Iterator[Target]:
@@ -157,7 +171,7 @@ class _Collected:
     def old_versions(self) -> int:
         return sum(file.is_old for file in self._files)
 
-    def take(self, store: Store, version: Target, wanted: dict[str, Held]) -> None:
+    def take(self, store: Store, version: Target, wanted: dict[str, Held | Quarantined]) -> None:
         """Take what is wanted and stands intact in `version`, and cross it off."""
         ledger = version.ledger
         if ledger is None:
@@ -172,7 +186,7 @@ class _Collected:
             self._files.append(version)
             self._end += version.size
 
-    def _take_segment(self, ledger: Ledger, segment: Segment, wanted: dict[str, Held]) -> None:
+    def _take_segment(self, ledger: Ledger, segment: Segment, wanted: dict[str, Held | Quarantined]) -> None:
         moved = replace(segment, offset=self._end + segment.offset)
         start = 0
         for held in segment.sources:
@@ -194,7 +208,7 @@ class _Collected:
         return Stock(ledger, patchwork, keep_segments=False, carried=tuple(self._carried), laid=self._laid)
 
 
-def _is_wanted(held: Held, wanted: dict[str, Held]) -> bool:
+def _is_wanted(held: Held, wanted: dict[str, Held | Quarantined]) -> bool:
     other = wanted.get(held.key)
     return other is not None and (other.etag, other.size) == (held.etag, held.size)
 

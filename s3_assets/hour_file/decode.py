@@ -41,12 +41,21 @@ class UndecodableError(ValueError):
 
 
 def plain_csv(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The CSV bytes in a source object's stored bytes, without a byte order mark.
+    """The CSV bytes in a source object's stored bytes, without byte order marks.
 
     Raises:
         UndecodableError: A damaged gzip, a decompression bomb, UTF-16 or other bytes that are no text.
     """
     return _text(_plain(_at_least(chunks, len(_GZIP_MAGIC))))
+
+
+def most_plain_bytes(stored: bytes) -> int:
+    """How many plain bytes a source's stored bytes give at most."""
+    return _most_inflated(len(stored)) if stored.startswith(_GZIP_MAGIC) else len(stored)
+
+
+def _most_inflated(size: int) -> int:
+    return max(BOMB_FLOOR_BYTES, BOMB_RATIO * size)
 
 
 def _at_least(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
@@ -96,7 +105,7 @@ def _gunzip(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
             try:
                 for piece in inflated(member, data):
                     given += len(piece)
-                    if given > max(BOMB_FLOOR_BYTES, BOMB_RATIO * taken):
+                    if given > _most_inflated(taken):
                         detail = f"{taken} bytes of gzip give more than {given} bytes: a decompression bomb"
                         raise UndecodableError("decompression bomb", detail)
                     yield piece
@@ -121,5 +130,7 @@ def _text(chunks: Iterator[bytes]) -> Iterator[bytes]:
         raise UndecodableError("UTF-16", "a UTF-16 byte order mark: only ASCII-compatible encodings are taken")
     if b"\0" in first[:_LOOK_BYTES]:
         raise UndecodableError("not text", "NUL bytes at the start: UTF-16 without a mark, or no text at all")
-    yield first.removeprefix(_UTF8_BOM)
+    while first.startswith(_UTF8_BOM):  # some tools write one before one that is there
+        first = first.removeprefix(_UTF8_BOM)
+    yield first
     yield from pieces

@@ -13,11 +13,22 @@ from typing import TYPE_CHECKING
 from s3_assets.hour_file.sources import SourceObject, in_order, listing_fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from s3_assets.hour_file.keys import Hour
     from s3_assets.hour_file.ledger import Held, Ledger, Quarantined
     from s3_assets.hour_file.policy import EventPolicy
+
+
+RULES_SETTING = "rules"
+RULES = "2"
+"""Which rules decided what an hour file holds, in its ledger's settings; the first version wrote none.
+
+The first rules judged sources by their neighbours: what they refused is read once more."""
+
+
+UNREADABLE = "unreadable"
+"""Why a ledger names a source that could not be read, and whose rows it has not: it is tried again at each look."""
 
 
 class Verdict(StrEnum):
@@ -72,6 +83,8 @@ class Plan:
         stay: Held sources whose rows stay.
         read: Sources to be read, in key order.
         unusable: Quarantined sources that stay so.
+        anew: Whether the header is decided anew, by all rows, since an operator asked for it or changed the settings;
+            otherwise the one that stands stands.
         vanished: Keys of held sources that are gone from the source and whose rows stay.
         fingerprint: Of the listing it was made from: the data version once it is done.
     """
@@ -85,6 +98,7 @@ class Plan:
     unusable: tuple[Quarantined, ...]
     vanished: frozenset[str]
     fingerprint: str
+    anew: bool = False
 
     @property
     def writes(self) -> bool:
@@ -110,6 +124,7 @@ def make_plan(
     *,
     rebuild: bool = False,
     accept_vanished: bool = False,
+    accept_lost_rows: bool = False,
 ) -> Plan:
     """Decide what makes the hour file equal to its sources.
 
@@ -119,23 +134,23 @@ def make_plan(
         sources: Everything a complete listing shows for the hour; it must not be older than the ledger.
         policy: The event's.
         rebuild: Read every listed source again, changed or not. Rows of vanished sources are carried over.
-        accept_vanished: Let vanished sources go although the breaker would hold them.
+        accept_vanished: Let vanished and emptied sources go although the breaker would block them.
+        accept_lost_rows: With `rebuild`: name sources no more whose rows are gone for good.
     """
     listed = in_order(sources)
     keys = {source.key for source in listed}
     held = {} if ledger is None else {source.key: source for source in ledger.held}
     known_bad = {} if ledger is None else {source.key: source for source in ledger.quarantined}
-    reread = _reread_reason(ledger, policy, rebuild=rebuild)
+    reread = _reread_reason(ledger, policy, keys, rebuild=rebuild)
 
     actions = [action for source in listed if (action := _look_at(hour, source, held, known_bad, reread)) is not None]
     gone = [source for source in held.values() if source.key not in keys]
     if policy.on_vanished == "drop":
         actions += [Action(Change.VANISHED, s.key, s.size, "gone from the source: its rows go") for s in gone]
-    # Rows that could have stood, and did not beside the others, are gone for good: that stays to be seen.
     lost = {
         bad.key
         for bad in known_bad.values()
-        if bad.key not in keys and not bad.alone and policy.on_vanished == "keep" and not rebuild
+        if bad.key not in keys and is_lost(bad, policy) and not (rebuild and (accept_lost_rows or not bad.etag))
     }
     actions += [
         Action(Change.FORGET, source.key, source.size, "quarantined, and gone from the source")
@@ -143,26 +158,33 @@ def make_plan(
         if source.key not in keys and source.key not in lost
     ]
     to_read = {action.key for action in actions if action.change not in (Change.VANISHED, Change.FORGET)}
-    if actions:
-        to_read |= {bad.key for bad in known_bad.values() if bad.key in keys and not bad.alone}
-        actions += [
-            Action(Change.RECHECK, source.key, source.size, f"was quarantined beside other sources: {bad.reason}")
-            for source in listed
-            if (bad := known_bad.get(source.key)) is not None
-            and not bad.alone
-            and source.key not in {action.key for action in actions}
-        ]
+    # What waits for the others is looked at again when they change; what the first rules refused, once.
+    old_rules = ledger is not None and ledger.settings.get(RULES_SETTING) != RULES
+    again = [
+        Action(Change.RECHECK, source.key, source.size, f"was left out: {bad.reason}")
+        for source in listed
+        if (bad := known_bad.get(source.key)) is not None
+        and source.key not in to_read
+        and (old_rules or bad.reason == UNREADABLE or (actions and not bad.alone))
+    ]
+    to_read |= {action.key for action in again}
+    actions += again
     dropped = {action.key for action in actions if action.change is Change.VANISHED}
     stay = tuple(s for s in held.values() if s.key not in to_read and s.key not in dropped)
     unusable = tuple(
         bad for bad in known_bad.values() if bad.key in lost or (bad.key in keys and bad.key not in to_read)
+    )
+    emptied = sum(
+        action.change is Change.REWRITTEN and not action.size and held[action.key].rows > 0
+        for action in actions
+        if action.key in held
     )
     verdict, reason = _judge(
         ledger,
         actions,
         bool(stay or to_read or unusable),
         reread,
-        len(dropped),
+        len(dropped) + emptied,
         policy,
         accept_vanished=accept_vanished,
     )
@@ -181,20 +203,27 @@ def make_plan(
         unusable=unusable,
         vanished=frozenset(source.key for source in gone if source.key not in dropped),
         fingerprint=listing_fingerprint(listed, policy.content_token()),
+        anew=reread is not None,
     )
 
 
-def _reread_reason(ledger: Ledger | None, policy: EventPolicy, *, rebuild: bool) -> str | None:
+def is_lost(bad: Quarantined, policy: EventPolicy) -> bool:
+    """Whether the rows of a quarantined source that is gone could have stood, and did not beside the others.
+
+    They are gone for good, unless an older version of the hour file has them: the ledger goes on naming them.
+    """
+    return not bad.alone and policy.on_vanished == "keep"
+
+
+def _reread_reason(ledger: Ledger | None, policy: EventPolicy, listed: Collection[str], *, rebuild: bool) -> str | None:
     """Why sources are read although they did not change; None where they are not."""
     if ledger is None:
         return None
     if rebuild:
         return "a rebuild was asked for"
-    changed = [
-        name
-        for name, value in policy.row_settings().items()
-        if name in ledger.settings and ledger.settings[name] != value
-    ]
+    if RULES_SETTING not in ledger.settings and any(not bad.alone and bad.key in listed for bad in ledger.quarantined):
+        return "an earlier version left sources out because of their neighbours"
+    changed = policy.changed_settings(ledger.settings)
     return f"the event's settings changed: {', '.join(changed)}" if changed else None
 
 
@@ -229,15 +258,17 @@ def _judge(  # noqa: PLR0911  (a table of verdicts, one return each)
     if ledger is None:
         if not actions:
             return Verdict.EMPTY, "no source objects, no hour file: nothing to write"
+        if not any(action.size for action in actions):
+            return Verdict.EMPTY, "all its source objects have 0 bytes: without a row there is no hour file"
         return Verdict.BUILD, f"no hour file yet; {_say(actions)}"
     if not actions:
+        if not ledger.rows:
+            return Verdict.REMOVE, "it holds no row: an empty gzip breaks its readers"
         return Verdict.NOTHING, "the hour file equals its sources"
     known = len(ledger.held)
-    if dropped and dropped > policy.max_vanished_share * known and not accept_vanished:
-        return Verdict.BREAKER, (
-            f"{dropped} of {known} known sources vanished at once, more than the share "
-            f"{policy.max_vanished_share:g} that max_vanished_share lets pass: nothing is written"
-        )
+    blocked = policy.breaker(dropped, known)
+    if blocked is not None and not accept_vanished:
+        return Verdict.BREAKER, blocked
     if not anything_left:
         return Verdict.REMOVE, f"its last source is gone; {_say(actions)}"
     if reread is not None:

@@ -22,11 +22,12 @@ import io
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import count as count_from
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 MAX_ROW_BYTES = 16 * 1024 * 1024
 """The longest row that is taken: bounds memory where a quote is never closed."""
@@ -35,8 +36,8 @@ MAX_HELD_ROW_BYTES = 2 * MAX_ROW_BYTES
 """The longest row in an hour file: laying out can make one longer than a source's may be."""
 
 _BLOCK_BYTES = 64 * 1024
-"""Quoted fields are looked for in blocks of this size: the regular expression engine needs 100 bytes of memory for
-each doubled quote in a field."""
+"""What makes many objects is done in blocks of this size. The regular expression engine needs 100 bytes of memory for
+each doubled quote in a field, a list of lines as much for each."""
 
 _PIECE_BYTES = 1024 * 1024
 """Rows that are changed are given on in pieces of about this size: they can grow to many times what came."""
@@ -48,7 +49,13 @@ _QUOTED = re.compile(rb'"(?<![^,\n]")[^"]*+(?:""[^"]*+)*+"?+')
 _OPENING_QUOTE = re.compile(rb'"(?<![^,\n]")')
 _QUOTES = re.compile(rb'"+')
 _NO_SEPARATORS = bytes(byte for byte in range(256) if byte not in b",\n")
-_BLANK_LINES = re.compile(rb"\n[\r\n]*\n")
+_ROW = re.compile(
+    rb'(?:"[^"]*+(?:""[^"]*+)*+"[^,\n]*+(?:,|(?=\n))|[^",\n][^,\n]*+(?:,|(?=\n))|,)*+\n',
+)
+"""A whole row, field by field. What the engine remembers of a row takes many times its bytes: for short ones only."""
+
+_SHORT_ROW_BYTES = 1024
+_OUTLINE_BYTES, _MOST_OUTLINES = 32, 1000
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
 
 
@@ -236,6 +243,9 @@ class Rows:
         if self.data.count(b"\n") == self.outline.count(b"\n"):  # no line feed is quoted
             yield from zip(io.BytesIO(self.data), io.BytesIO(self.outline), strict=True)
             return
+        if len(self.data) <= _SHORT_ROW_BYTES * self.outline.count(b"\n"):
+            yield from zip(_ROW.findall(self.data), io.BytesIO(self.outline), strict=True)
+            return
         start = 0
         for outline in io.BytesIO(self.outline):
             end = first_row_end(self.data, start) if b'"' in outline else start + len(outline)
@@ -348,11 +358,12 @@ class EvenRows:
         """Expect `width` fields.
 
         Args:
-            width: None where there is no header: rows keep the fields that they have, and a blank line is no row if
-                the first row that is not blank has two fields or more.
+            width: None where there is no header: rows keep the fields that they have, and a blank line is a row only
+                if the first row that is not blank has one field.
         """
         self.rows = 0
         self._width = width
+        self._known: dict[bytes, tuple[int, bytes]] = {}
         self._blank_is_row = None if width is None else width == 1
         self._blank = bytearray()  # lines at the start, held back until it is known
 
@@ -376,12 +387,6 @@ class EvenRows:
         if rows.data:
             yield from self._even(rows)
 
-    def finish(self) -> bytes:
-        """What was held back: blank lines with no row after them, which are rows of one empty field."""
-        self._blank_is_row = True if self._blank_is_row is None else self._blank_is_row
-        blank, self._blank = bytes(self._blank), bytearray()
-        return self.feed(Rows(blank, blank))
-
     def _hold_blank(self, rows: Rows) -> Rows:
         """Hold blank lines back until the first other row says what they are: give them with it."""
         outline = rows.outline
@@ -398,37 +403,35 @@ class EvenRows:
         return Rows.joined((held, rows.data), (held, outline))
 
     def _even(self, rows: Rows) -> Iterator[bytes]:
-        if (count := self._count_if_even(rows.outline)) is None:
-            rows = self._even_at_once(rows)
-            count = self._count_if_even(rows.outline)
+        count = self._count_if_even(rows.outline)
         if count is not None:
             self.rows += count
-            if count:
-                yield rows.data
-            return
-        given = bytearray()
-        for row, outline in rows.each():
-            given += self._even_row(row, outline)
-            if len(given) >= _PIECE_BYTES:
-                yield bytes(given)
-                given.clear()
-        if given:
-            yield bytes(given)
+            yield rows.data
+        elif rows.outline is rows.data and (end := _only_end(rows.data)):
+            for block in _blocks(rows.data, _BLOCK_BYTES // 2):
+                yield from self._even_lines(block.split(end)[:-1], end)
+        else:
+            yield from _in_pieces(self._even_row(row, outline) for row, outline in rows.each())
 
-    def _even_at_once(self, rows: Rows) -> Rows:
-        """The rows without blank lines, and even where all have the same width; as they are where that takes longer."""
-        data = rows.data
-        if not self._blank_is_row and _has_blank_line(rows.outline):
-            if rows.outline is not data:
-                return rows
-            blank = data.rfind(b"\n", 0, len(data) - len(data.lstrip(b"\r\n"))) + 1
-            data = _BLANK_LINES.sub(b"\n", data[blank:])
-            rows = Rows(data, data)
-        if self._width is not None and data:
-            own = rows.outline.count(b",", 0, rows.outline.find(b"\n")) + 1
-            changed = _widen(rows, own, self._width - own) if own < self._width else _narrow(rows, own, self._width)
-            rows = rows if changed is None else Rows.of(changed)
-        return rows
+    def _even_lines(self, lines: list[bytes], end: bytes) -> Iterator[bytes]:
+        """Rows without quotes, given without their ends: many at once, as few objects and calls as can be."""
+        width = self._width
+        step = max(1, _PIECE_BYTES // (width or 1))
+        for start in range(0, len(lines), step):
+            some = lines[start : start + step]
+            if not self._blank_is_row:
+                some = [line for line in some if line]
+            if width is None:
+                even = [line + end for line in some]
+            else:
+                separators = [line.count(b",") for line in some]
+                ends = {count: b"," * (width - 1 - count) + end for count in set(separators) if count < width}
+                even = [
+                    line + ends[count] if count < width else _to_width(line, line, width, number) + end
+                    for number, line, count in zip(count_from(self.rows + 1), some, separators)
+                ]
+            self.rows += len(even)
+            yield b"".join(even)
 
     def _count_if_even(self, outline: bytes) -> int | None:
         """How many rows there are, if there is nothing to do about any."""
@@ -442,21 +445,53 @@ class EvenRows:
 
     def _even_row(self, row: bytes, outline: bytes) -> bytes:
         """One row, even; nothing where it is none."""
-        text = outline[:-1]
-        if text.endswith(b"\r"):
-            text = text.rstrip(b"\r")
+        if known := self._known.get(outline):
+            self.rows += 1
+            return row[: -known[0]] + known[1]
+        text = outline[:-1].rstrip(b"\r")
         if b"\r" in text:
             raise LoneReturnError(f"row {self.rows + 1} has a carriage return in it, which readers take for its end")
         if not text and not self._blank_is_row:
             return b""
         end = len(outline) - len(text)
-        separators = text.count(b",")
-        if self._width is not None and separators != self._width - 1:
-            row = _to_width(row[:-end], text, self._width, self.rows + 1) + (b"\n" if end == 1 else b"\r\n")
-        elif end > len(b"\r\n"):
-            row = row[:-end] + b"\r\n"
+        line_end = b"\n" if end == 1 else b"\r\n"
+        lacking = 0 if self._width is None else self._width - 1 - text.count(b",")
         self.rows += 1
-        return row
+        if lacking < 0:
+            return _to_width(row[:-end], text, self._width or 0, self.rows) + line_end
+        fill = b"," * lacking + line_end
+        if len(outline) <= _OUTLINE_BYTES and len(self._known) < _MOST_OUTLINES:  # short rows are many, and alike
+            self._known[outline] = end, fill
+        return row[:-end] + fill
+
+
+def _only_end(data: bytes) -> bytes:
+    """How all rows without quotes end; empty where they end in more than one way, or hold another carriage return."""
+    returns = data.count(b"\r")
+    if not returns:
+        return b"\n"
+    return b"\r\n" if returns == data.count(b"\r\n") == data.count(b"\n") else b""
+
+
+def _blocks(data: bytes, size: int) -> Iterator[bytes]:
+    """Rows without quotes in blocks of about that size: a list of a million short lines takes much memory."""
+    start = 0
+    while start < len(data):
+        stop = data.find(b"\n", min(start + size, len(data)) - 1) + 1
+        yield data[start:stop]
+        start = stop
+
+
+def _in_pieces(rows: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of about `_PIECE_BYTES`."""
+    piece = bytearray()
+    for row in rows:
+        piece += row
+        if len(piece) >= _PIECE_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    if piece:
+        yield bytes(piece)
 
 
 def _has_blank_line(outline: bytes) -> bool:
@@ -502,7 +537,7 @@ def _to_width(text: bytes, outline: bytes, width: int, number: int) -> bytes:
 
 def split_fields(row: bytes) -> list[bytes]:
     """The fields of one row as they stand, quotes and all, without the row's end."""
-    text = row.removesuffix(b"\n").removesuffix(b"\r")
+    text = row.removesuffix(b"\n").rstrip(b"\r")
     return text.split(b",") if b'"' not in text else _split_quoted(text, without_quoted(text))
 
 
@@ -555,31 +590,22 @@ def laid_rows(rows: Rows, width: int, columns: Sequence[int | None]) -> Iterator
     if widened is not None:
         yield widened
         return
+    if rows.outline is rows.data and _count_if_even(rows.data, width) and (end := _only_end(rows.data)):
+        for block in _blocks(rows.data, min(_BLOCK_BYTES, max(1, _PIECE_BYTES // len(columns)) * width)):
+            yield _moved(block, width, columns, end)
+        return
     pick = _picker(width, columns)
-    laid = bytearray()
-    for number, (row, outline) in enumerate(rows.each(), 1):
+
+    def lay(number: int, row: bytes, outline: bytes) -> bytes:
         text = outline[:-1].rstrip(b"\r")
         end = len(text) - len(outline)
         if not text and width > 1:
-            laid += row
-        elif added is not None:
-            laid += _to_width(row[:end], text, width, number) + b"," * added + row[end:]
-        else:
-            fields = _fields(row[:end], text, width, number)
-            laid += b",".join(pick(fields)) + row[end:]
-        if len(laid) >= _PIECE_BYTES:
-            yield bytes(laid)
-            laid.clear()
-    if laid:
-        yield bytes(laid)
+            return row
+        if added is not None:
+            return _to_width(row[:end], text, width, number) + b"," * added + row[end:]
+        return b",".join(pick(_fields(row[:end], text, width, number))) + row[end:]
 
-
-def _narrow(rows: Rows, own: int, width: int) -> bytes | None:
-    """Rows of `own` fields with what is only separators behind `width` fields cut off, where nothing is quoted."""
-    if own <= width or rows.outline is not rows.data or _count_if_even(rows.data, own) is None:
-        return None
-    end = b"\r\n" if rows.data.endswith(b"\r\n") else b"\n"
-    return rows.data.replace(b"," * (own - width) + end, end)
+    yield from _in_pieces(lay(number, row, outline) for number, (row, outline) in enumerate(rows.each(), 1))
 
 
 def _fields(text: bytes, outline: bytes, width: int, number: int) -> list[bytes]:
@@ -609,6 +635,14 @@ def _widen(rows: Rows, width: int, added: int) -> bytes | None:
     if not rows.data.count(end) == rows.outline.count(end) == count:
         return None
     return rows.data.replace(end, b"," * added + end)
+
+
+def _moved(data: bytes, width: int, columns: Sequence[int | None], end: bytes) -> bytes:
+    """Even rows without quotes, laid out column by column: as few calls as can be."""
+    fields = data.replace(end, b",").split(b",")[:-1]
+    nothing = [b""] * (len(fields) // width)
+    picked = [nothing if column is None else fields[column::width] for column in columns]
+    return end.join(map(b",".join, zip(*picked, strict=True))) + end
 
 
 def _picker(width: int, columns: Sequence[int | None]) -> Callable[[list[bytes]], tuple[bytes, ...]]:

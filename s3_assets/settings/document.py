@@ -10,7 +10,7 @@ from dataclasses import fields
 
 from s3_assets.hour_file.policy import EventPolicy
 from s3_assets.settings.table import SETTINGS
-from s3_assets.settings.toml_file import POLICY_TYPES, toml, valid_values
+from s3_assets.settings.toml_file import toml, valid_values
 
 _HEAD = """\
 # Settings
@@ -43,11 +43,18 @@ max_vanished_share = 0.1
 
 [events."raw.clicks"]
 header = false
+columns = ["time", "user", "page"]
 compression = "fast"
 ```
 
-A change of `header`, `on_schema_change` or `on_vanished` makes the hours of the event be looked at again; a change of
-`compression` counts for what is written from then on; a change of the others writes nothing.
+Sources are CSV as RFC 4180 has it: fields separated by commas, quoted by double quotes, a quote in a quoted field
+doubled; rows end in LF or CRLF; any encoding in which ASCII is ASCII (UTF-8, Latin-1, EUC-KR). Semicolons, tabs and
+other separators are not supported: a source whose first line shows one is quarantined.
+
+A change of `header`, `columns`, `check_header`, `on_schema_change`, `on_vanished` or one of the bounds (`max_columns`,
+`max_header_bytes`, `max_row_bytes`, `max_growth`) makes the hours of the event be looked at again; a change of
+`compression` counts for what is written from then on; a change of the others writes nothing. Rows whose source is gone
+keep the columns that they were read under, whatever the settings say later.
 
 """
 
@@ -131,6 +138,6 @@ def markdown() -> str:
     lines.append(_POLICY_HEAD)
     lines.append("| Field | Values | Default | Meaning |\n|---|---|---|---|\n")
     for spec in fields(EventPolicy):
-        values, default = valid_values(POLICY_TYPES[spec.name]), toml(spec.default)  # type: ignore[arg-type]
+        values, default = valid_values(spec.name), toml(spec.default)  # type: ignore[arg-type]
         lines.append(f"| `{spec.name}` | {values} | `{default}` | {spec.metadata['meaning']} |\n")
     return "".join([*lines, _GROUP_TAIL, _BACKUP_TAIL, _ALERT_TAIL])

@@ -10,7 +10,7 @@ import difflib
 import json
 import re
 import tomllib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
 
@@ -25,10 +25,9 @@ _TABLES: Final = ("defaults", "events", "groups", "backup", "alerts")
 """What the TOML file may hold."""
 
 POLICY_TYPES: Final[dict[str, Any]] = get_type_hints(EventPolicy)
-"""The fields of a policy, and what each may be."""
+"""The fields of a policy, and the type of each."""
 
-MOST_WHOLE: Final = 10_000
-"""The largest whole number in a policy."""
+_POLICY_FIELDS: Final = {field.name: field for field in fields(EventPolicy)}
 
 _GROUP = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _BARE_TOML_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -196,10 +195,10 @@ class _Reader:
         for key, value in self._table(where, table).items():
             if key not in POLICY_TYPES:
                 self._unknown(where, key, POLICY_TYPES)
-            elif _fits(value, POLICY_TYPES[key]):
-                good[key] = value
+            elif _fits(value, key):
+                good[key] = tuple(value) if isinstance(value, list) else value
             else:
-                needs = f"found {shown(value)}; needs {valid_values(POLICY_TYPES[key])}"
+                needs = f"found {shown(value)}; needs {valid_values(key)}"
                 self._problem((*where, key), needs, f"{key} = {toml(getattr(EventPolicy(), key))}")
         return replace(base, **good)
 
@@ -223,28 +222,47 @@ class _Reader:
         self.problems.append(f"{_dotted(where)} in {shown(self.path)}: {what}, for example {example}")
 
 
-def _fits(value: object, kind: Any) -> bool:
+def _fits(value: object, name: str) -> bool:
+    kind = POLICY_TYPES[name]
     if kind is bool:
         return isinstance(value, bool)
     if kind is float:
         return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
     if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_WHOLE
+        least, most = _bounds(name)
+        return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+    if kind == tuple[str, ...]:
+        return (
+            isinstance(value, list)
+            and all(isinstance(each, str) and _is_name(each) for each in value)
+            and len(set(value)) == len(value)
+        )
     return isinstance(value, str) and value in get_args(kind)
 
 
-def valid_values(kind: Any) -> str:
-    """What a field of the policy may be, to follow 'needs'."""
+def _is_name(text: str) -> bool:
+    return bool(text.strip()) and text.isprintable()
+
+
+def _bounds(name: str) -> tuple[int, int]:
+    return _POLICY_FIELDS[name].metadata["least"], _POLICY_FIELDS[name].metadata["most"]
+
+
+def valid_values(name: str) -> str:
+    """What the field `name` of the policy may be, to follow 'needs'."""
+    kind = POLICY_TYPES[name]
     if kind is bool:
         return "true or false"
     if kind is float:
         return "a number from 0 to 1"
     if kind is int:
-        return f"a whole number from 0 to {MOST_WHOLE}"
+        return "a whole number from {} to {}".format(*_bounds(name))
+    if kind == tuple[str, ...]:
+        return "a list of names of columns, none of them blank or twice"
     return " or ".join(toml(value) for value in get_args(kind))
 
 
-def toml(value: str | float) -> str:
+def toml(value: str | float | tuple[str, ...]) -> str:
     """A value as it is written in TOML."""
     return json.dumps(value)
 

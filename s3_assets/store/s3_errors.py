@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from s3_assets.errors import (
     AccessDeniedError,
+    ArchivedError,
     BucketNotFoundError,
     NotFoundError,
     PreconditionFailedError,
@@ -31,6 +32,7 @@ _BY_CODE: dict[str, type[StoreError]] = {
     "ExpiredToken": AccessDeniedError,
     "InvalidAccessKeyId": AccessDeniedError,
     "InvalidToken": AccessDeniedError,
+    "InvalidObjectState": ArchivedError,
     "RequestTimeTooSkewed": AccessDeniedError,
     "SignatureDoesNotMatch": AccessDeniedError,
     "NoSuchBucket": BucketNotFoundError,

@@ -7,6 +7,7 @@ import zlib
 
 import pytest
 
+from s3_assets.errors import BreakerOpenError
 from s3_assets.hour_file.plan import Verdict
 from s3_assets.hour_file.policy import EventPolicy
 from s3_assets.hour_file.rows import MAX_ROW_BYTES
@@ -31,8 +32,11 @@ BAD = {
     "UTF-16": "id,name\n3,cid\n".encode("utf-16"),
     "not text": "id,name\n3,cid\n".encode("utf-16-le"),
     "line ends": b"id,name\r3,cid\r",
-    "columns": b"3,cid\n4,dan\n",
-    "columns, doubled": b"id,name,name\n3,cid,x\n",
+    "no header": b"3,cid\n4,dan\n",
+    "name twice": b"id,name,name\n3,cid,x\n",
+    "columns": b"zip,city\n3,cid\n4,dan\n",
+    "JSON": b'{"id": 3, "name": "cid"}\n{"id": 4, "name": "dan"}\n',
+    "markup": b"<html>\n<head><title>502 Bad Gateway</title></head>\n</html>\n",
     "ragged row": b"name,id\nann,1,oops\n",
 }
 
@@ -41,7 +45,19 @@ def reason_of(kind: str) -> str:
     """As the ledger names it."""
     return next(
         name
-        for name in ("unclosed quote", "damaged gzip", "UTF-16", "not text", "line ends", "columns", "ragged row")
+        for name in (
+            "unclosed quote",
+            "damaged gzip",
+            "UTF-16",
+            "not text",
+            "line ends",
+            "no header",
+            "name twice",
+            "columns",
+            "JSON",
+            "markup",
+            "ragged row",
+        )
         if kind.startswith(name)
     )
 
@@ -92,19 +108,31 @@ def test_a_good_source_that_is_rewritten_badly_leaves(bench, kind):
     assert bench.quarantined() == {"07_05_b.csv": reason_of(kind)}
 
 
-def test_an_hour_of_bad_sources_is_an_empty_hour_file_that_names_them(bench):
-    """With and without headers; when they are gone it goes."""
+@pytest.mark.parametrize("header", [True, False])
+def test_an_hour_of_bad_sources_has_no_hour_file(bench, header):
+    """An empty gzip breaks its readers. The result names them; once one is good, the hour has a file."""
+    bench.policy = EventPolicy(header=header)
     bench.put("07_05_bad.csv", BAD["unclosed quote"])
-    bench.build()
-    assert bench.text() == b""
-    assert bench.quarantined() == {"07_05_bad.csv": "unclosed quote"}
-    bench.policy = EventPolicy(header=False)
-    bench.build()
-    assert bench.text() == b""
-    bench.delete("07_05_bad.csv")
-    assert bench.build().plan.verdict is Verdict.REMOVE
+    result = bench.build()
+    assert (result.plan.verdict, result.ledger) == (Verdict.EMPTY, None)
+    assert [bad.reason for bad in result.left_out] == ["unclosed quote"]
     assert bench.target.head(bench.key()) is None
-    assert bench.build().plan.verdict is Verdict.EMPTY
+    bench.put("07_05_bad.csv", b"id,name\n3,cid\n")
+    assert bench.build().plan.verdict is Verdict.BUILD
+    assert bench.ledger().rows == 2 - header
+
+
+def test_an_hour_that_loses_its_last_row_loses_its_file(bench):
+    """As far as the breaker lets it: a source that is emptied takes its rows along only when that was meant."""
+    bench.put("07_05_a.csv", GOOD)
+    bench.build()
+    bench.put("07_05_a.csv", BAD["unclosed quote"])
+    with pytest.raises(BreakerOpenError, match="1 of 1 known sources"):
+        bench.build()
+    assert bench.text() == GOOD
+    result = bench.build(accept_vanished=True)
+    assert (result.plan.verdict, [bad.reason for bad in result.left_out]) == (Verdict.REMOVE, ["unclosed quote"])
+    assert bench.target.head(bench.key()) is None
 
 
 def test_a_bomb_is_refused(bench):
@@ -147,8 +175,7 @@ def test_rows_are_counted_where_they_could_be(bench):
     bench.put("07_04_other.csv", BAD["columns"])
     bench.put("07_05_bad.csv", BAD["unclosed quote"])
     bench.build()
-    assert [bad.rows for bad in bench.ledger().quarantined] == [1, 1]
-    assert "line 1" not in bench.ledger().quarantined[0].detail
+    assert [bad.rows for bad in bench.ledger().quarantined] == [2, 1]
     assert "header = false" in bench.ledger().quarantined[0].detail
 
 

@@ -102,7 +102,7 @@ def test_versions_with_other_columns_are_laid_out_as_one(bench, monkeypatch):
     monkeypatch.setattr("s3_assets.hour_file.layout.SEGMENT_BYTES", 1000)
     put(bench, "a", "b")
     bench.build()
-    bench.put("07_03_d.csv", b"more,n\nx,d\n")
+    bench.put("07_03_d.csv", b"more,n,i\nx,d,7\n")
     bench.build()
     damage(bench, "a")
     bench.target._history[bench.key()].pop(-2)  # it was damaged where it lay
@@ -110,7 +110,7 @@ def test_versions_with_other_columns_are_laid_out_as_one(bench, monkeypatch):
     bench.delete("07_03_d.csv")
     bench.build(rebuild=True)
     rows = b"".join(row + b",\n" for row in (ROWS["a"] + ROWS["b"]).split(b"\n")[:-1])
-    assert bench.text() == b"n,i,more\n" + rows + b"d,,x\n"
+    assert bench.text() == b"n,i,more\n" + rows + b"d,7,x\n"
     assert bench.build().plan.verdict is Verdict.NOTHING
 
 

@@ -62,7 +62,11 @@ def test_a_restored_source_comes_back_under_drop(bench):
     again = bench.build()
     assert rows(bench) == "a b"
     assert again.plan.fingerprint == first.plan.fingerprint
-    assert len(file) > 0
+    before = bench.ledger_of(file)
+    assert [(held.key, held.etag, held.rows) for held in bench.ledger().held] == [
+        (held.key, held.etag, held.rows) for held in before.held
+    ]
+    assert bench.ledger().fingerprint == before.fingerprint
 
 
 def test_the_breaker_holds_a_large_loss(bench):

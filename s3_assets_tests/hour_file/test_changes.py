@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_assets.hour_file.changes import data_version, differs, empty_fingerprint, read_data_version
+from s3_assets.hour_file.changes import DataVersion, data_version, differs, empty_fingerprint, read_data_version
 from s3_assets.hour_file.policy import EventPolicy
 
 KEEP, DROP = EventPolicy(on_vanished="keep"), EventPolicy(on_vanished="drop")
@@ -14,11 +14,34 @@ A, B = "a" * 32, "b" * 32
 EMPTY = "on record as empty"
 
 
-@given(fingerprint=st.text("0123456789abcdef", min_size=32, max_size=32), quarantined=st.integers(0, 10**6))
-def test_a_data_version_holds_both(fingerprint: str, quarantined: int) -> None:
+@given(
+    fingerprint=st.text("0123456789abcdef", min_size=32, max_size=32),
+    left_out=st.integers(0, 10**6),
+    has_file=st.booleans(),
+)
+def test_a_data_version_holds_all(fingerprint: str, left_out: int, has_file: bool) -> None:
     """Equal sources have equal versions; any other text is a version without quarantined ones."""
-    assert read_data_version(data_version(fingerprint, quarantined)) == (fingerprint, quarantined)
-    assert read_data_version("what another tool wrote") == ("what another tool wrote", 0)
+    version = data_version(fingerprint, left_out, has_file=has_file)
+    assert read_data_version(version) == DataVersion(fingerprint, left_out, has_file)
+    assert read_data_version("what another tool wrote") == DataVersion("what another tool wrote")
+
+
+def test_what_the_first_rules_quarantined_is_looked_at_once_more() -> None:
+    """Its sources are the same, and it may have been judged by its neighbours."""
+    old = f"{A}-quarantined-3"
+    assert read_data_version(old) == DataVersion(A, 3, is_current=False)
+    assert differs(A, old, is_there=True, policy=KEEP)
+    assert not differs(A, data_version(A, 3), is_there=True, policy=KEEP)
+
+
+@pytest.mark.parametrize("policy", [KEEP, DROP])
+def test_an_hour_without_a_row_has_no_file(policy: EventPolicy) -> None:
+    """That it has none is as it should be, until its sources change or something is put there."""
+    version = data_version(A, 1, has_file=False)
+    for is_there in (None, False):
+        assert not differs(A, version, is_there=is_there, policy=policy)
+    assert differs(A, version, is_there=True, policy=policy)
+    assert differs(B, version, is_there=False, policy=policy)
 
 
 @pytest.mark.parametrize("policy", [KEEP, DROP])

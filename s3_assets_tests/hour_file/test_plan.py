@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from s3_assets.hour_file.keys import Hour
 from s3_assets.hour_file.ledger import Held, Ledger, Quarantined, Segment
-from s3_assets.hour_file.plan import Change, Plan, Verdict, make_plan
+from s3_assets.hour_file.plan import RULES, RULES_SETTING, Change, Plan, Verdict, make_plan
 from s3_assets.hour_file.policy import EventPolicy
 from s3_assets.hour_file.sources import SourceObject, in_order
 
@@ -29,13 +29,18 @@ def source(name: str, etag: str = "1", size: int = 10, arrived: datetime | None 
 
 
 def ledger(
-    held: list[SourceObject], bad: Sequence[SourceObject] = (), *, alone: bool = True, policy: EventPolicy = KEEP
+    held: list[SourceObject],
+    bad: Sequence[SourceObject] = (),
+    *,
+    alone: bool = True,
+    policy: EventPolicy = KEEP,
+    rules: str | None = RULES,
 ) -> Ledger:
-    """Of an hour file that holds `held` and quarantined `bad`."""
+    """Of an hour file that holds `held` and quarantined `bad`; the first version wrote no `rules`."""
     sources = tuple(Held(s.key, s.etag, s.size, None, 1, 2, None) for s in in_order(held))
     segments = (Segment(10, 5, 0, 2 * len(sources), 0, sources),) if sources else ()
     quarantined = tuple(Quarantined(s.key, s.etag, s.size, "reason", "detail", None, alone) for s in in_order(bad))
-    settings = policy.row_settings()
+    settings = policy.row_settings() | ({} if rules is None else {RULES_SETTING: rules})
     return Ledger(HOUR.event, HOUR.label, None, (), segments, quarantined, settings, policy.content_token())
 
 
@@ -214,19 +219,75 @@ def test_a_plan_accounts_for_every_source_whatever_the_order(known, seen, bad_na
     assert set.union(*parts) - plan.vanished - lost == listed
     assert lost <= parts[2]
     assert plan.vanished == ({s.key for s in held} - listed if policy is KEEP else set())
-    assert (plan.verdict is Verdict.NOTHING) == (not plan.actions)
+    assert (plan.verdict is Verdict.NOTHING) == (not plan.actions and bool(before.rows))
     if plan.verdict in (Verdict.BUILD, Verdict.SPLICE):
         carried = [SourceObject(s.key, s.etag, s.size) for s in plan.stay]
         out = [s for s in [*seen, *bad] if s.key in parts[2]]
         after = ledger([*carried, *plan.read], out, alone=alone, policy=policy)
-        assert make_plan(HOUR, after, seen, policy).verdict is Verdict.NOTHING
+        settled = make_plan(HOUR, after, seen, policy)
+        assert settled.verdict is (Verdict.NOTHING if after.rows else Verdict.REMOVE)
 
 
 def test_a_source_that_was_left_out_beside_others_is_not_forgotten_when_it_goes():
-    """Its rows could have stood: that they are gone for good stays to be seen, until the hour is rebuilt."""
+    """Its rows could have stood: that they are gone for good stays to be seen, until they are given up."""
     before = ledger([source("a")], [source("odd")], alone=False)
     plan = make_plan(HOUR, before, [source("a")], KEEP)
     assert (plan.verdict, plan.unusable) == (Verdict.NOTHING, before.quarantined)
-    assert changes(make_plan(HOUR, before, [source("a")], KEEP, rebuild=True))["odd"] is Change.FORGET
+    assert make_plan(HOUR, before, [source("a")], KEEP, rebuild=True).unusable == before.quarantined
+    given_up = make_plan(HOUR, before, [source("a")], KEEP, rebuild=True, accept_lost_rows=True)
+    assert changes(given_up)["odd"] is Change.FORGET
     dropping = ledger([source("a")], [source("odd")], alone=False, policy=DROP)
     assert changes(make_plan(HOUR, dropping, [source("a")], DROP)) == {"odd": Change.FORGET}
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_what_the_first_rules_refused_is_read_once_more(alone):
+    """What they left out because of its neighbours is decided anew, with these; then it rests like any other."""
+    old = ledger([source("a")], [source("bad")], alone=alone, rules=None)
+    plan = make_plan(HOUR, old, [source("a"), source("bad")], KEEP)
+    both = {"a": Change.REREAD, "bad": Change.REREAD}
+    assert changes(plan) == ({"bad": Change.RECHECK} if alone else both)
+    assert plan.anew == (not alone)
+    now = ledger([source("a")], [source("bad")], alone=alone)
+    assert make_plan(HOUR, now, [source("a"), source("bad")], KEEP).verdict is Verdict.NOTHING
+    assert make_plan(HOUR, ledger([source("a")], rules=None), [source("a")], KEEP).verdict is Verdict.NOTHING
+
+
+def test_the_header_is_decided_anew_only_when_an_operator_says_so():
+    """By a rebuild, or by other settings."""
+    known = ledger([source("a")])
+    seen = [source("a"), source("b")]
+    assert not make_plan(HOUR, known, seen, KEEP).anew
+    assert make_plan(HOUR, known, seen, KEEP, rebuild=True).anew
+    assert make_plan(HOUR, known, seen, EventPolicy(columns=("id",))).anew
+    assert not make_plan(HOUR, known, seen, EventPolicy(max_vanished_share=0.1, compression="fast")).anew
+
+
+def test_a_setting_that_came_later_is_no_change_until_it_is_set():
+    """Hour files of before name it nowhere; set back to its default, it is a change again."""
+    pinned = EventPolicy(columns=("id",))
+    known = ledger([source("a")], policy=pinned)
+    assert make_plan(HOUR, known, [source("a")], pinned).verdict is Verdict.NOTHING
+    back = make_plan(HOUR, known, [source("a")], KEEP)
+    assert (back.verdict, "columns" in back.reason) == (Verdict.BUILD, True)
+
+
+@pytest.mark.parametrize("policy", [KEEP, DROP])
+def test_sources_that_are_emptied_at_once_open_the_breaker(policy):
+    """Overwritten with 0 bytes they would take all rows along, whatever becomes of vanished ones."""
+    known = ledger([source("a"), source("b")])
+    emptied = [source(name, etag="2", size=0) for name in "ab"]
+    assert make_plan(HOUR, known, emptied, policy).verdict is Verdict.BREAKER
+    assert make_plan(HOUR, known, emptied, policy, accept_vanished=True).verdict is Verdict.SPLICE
+    assert make_plan(HOUR, known, [source("a"), emptied[1]], policy).verdict is Verdict.SPLICE
+
+
+def test_an_hour_of_empty_objects_has_no_hour_file():
+    """Nothing has to be read to know it; one that is there without a row goes."""
+    seen = [source("a", size=0), source("b", size=0)]
+    assert make_plan(HOUR, None, seen, KEEP).verdict is Verdict.EMPTY
+    rowless = ledger([source("a", size=0)])
+    rowless = dataclasses.replace(
+        rowless, segments=(), quarantined=(Quarantined(source("a").key, "1", 0, "old", "old", None, alone=True),)
+    )
+    assert make_plan(HOUR, rowless, [source("a", size=0)], KEEP).verdict is Verdict.REMOVE

