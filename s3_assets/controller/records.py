@@ -102,6 +102,10 @@ class Records(Protocol):
         """The hours that failed when they were last tried."""
         ...
 
+    def left_out(self) -> Collection[Hour]:
+        """The hours that, as last built, leave out sources; some may have neither sources nor an hour file any more."""
+        ...
+
     def lost(self) -> Collection[LostRun]:
         """The runs that were lost lately."""
         ...

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from s3_assets.controller.budget import Budget
 from s3_assets.controller.outcome import Limits, Report, Tick
@@ -96,7 +97,7 @@ def run_tick(  # noqa: PLR0913  (what it looks at, what it knows, and how far it
     def spent() -> int:
         return sum(source.traffic.requests.values()) + sum(target.traffic.requests.values())
 
-    known = _Known(records.failing(), records.lost())
+    known = _Known(records.failing(), records.lost(), records.left_out())
     budget = Budget(seconds=limits.seconds, requests=limits.requests, clock=clock, spent_requests=spent)
     with surveyor() as threads:
         tick = _Tick(metered, records, known, limits, now, budget, threads, takes, hinted)
@@ -113,6 +114,7 @@ class _Known:
 
     failing: Mapping[Hour, Failing]
     lost: Collection[LostRun]
+    left_out: Collection[Hour]
 
 
 class _Tick:
@@ -150,7 +152,8 @@ class _Tick:
         self.failing = {hour: failing for hour, failing in known.failing.items() if takes(hour.event)}
         self.hinted = [hour for hour in hinted if self.window.holds(hour) and takes(hour.event)]
         self.pointed_at: dict[str, list[Hour]] = {}
-        for hour in [*self.failing, *self.hinted]:
+        self.left_out = [hour for hour in known.left_out if self.window.holds(hour) and takes(hour.event)]
+        for hour in [*self.failing, *self.hinted, *self.left_out]:
             self.pointed_at.setdefault(hour.event, []).append(hour)
         self.lost_rest, self.lost_tries = _rest_of_lost(known.lost)
 
@@ -164,6 +167,7 @@ class _Tick:
         self.arrivals = {event: Arrivals() for event in expected if self.takes(event) and event not in set(events)}
         self.report.strays.take(strays)
         self._look_first(hint_units([*self.hinted, *self._due()]), self.budget.part(POINTED_SHARE))
+        self._settle_gone(set(there))
         place = self._hot(events, place, self.budget.part(HOT_SHARE))
         place = self._sweep(events, place)
         return replace(place, looked=self.now.timestamp())
@@ -221,8 +225,14 @@ class _Tick:
         """Hours that failed, or whose run was lost, and have rested: the sweep may be far from them."""
         due = {hour for hour, failing in self.failing.items() if failing.next_try <= self.now}
         due |= {hour for hour, rest in self.lost_rest.items() if rest <= self.now < rest + LOST_LOOK}
+        due |= {hour for hour in self.left_out if _minute_of(hour) == self.now.minute}
         ours = (hour for hour in due if self.window.holds(hour) and self.takes(hour.event))
         return sorted((hour for hour in ours if not self.under_way.holds(hour)), key=_age, reverse=True)[:MOST_DUE]
+
+    def _settle_gone(self, there: Collection[str]) -> None:
+        """Look at hours that leave out sources, of events of which nothing is left: no listing shows them."""
+        gone = dict.fromkeys(Unit.of_hour(hour) for hour in self.left_out if hour.event not in there)
+        self._compare([UnitSeen(unit, {}, {}, Strays()) for unit in gone], is_urgent=True)
 
     def _look_first(self, units: Sequence[Unit], budget: Budget) -> None:
         """Look at units that something points to: their hour files too."""
@@ -464,6 +474,11 @@ class _Tick:
 
     def _want(self, hour: Hour, size: int, *, is_urgent: bool) -> None:
         self.wanted[hour] = Wanted(hour, size, is_urgent)
+
+
+def _minute_of(hour: Hour) -> int:
+    """At which minute of each hour an hour that leaves out sources is looked at, though no listing may show it."""
+    return crc32(hour.partition_key.encode()) % 60
 
 
 def _age(hour: Hour) -> tuple[str, str]:

@@ -33,7 +33,6 @@ from s3_assets.dagster.recorder import Recorder
 from s3_assets.dagster.records import FAILED_TAG
 from s3_assets.dagster.resources import resources_of
 from s3_assets.errors import KeyGrammarError, S3AssetsError, SettingsError, quoted, shortened
-from s3_assets.hour_file.changes import data_version
 from s3_assets.hour_file.keys import Hour, label_of, parse_label, unescape_event
 from s3_assets.plural import counted
 from s3_assets.settings import Settings, load_alert_settings
@@ -291,15 +290,12 @@ def _materialization(
     result: HourResult, changes: Changes, metadata: dict[str, Any], names: Names
 ) -> dg.AssetMaterialization:
     event, hour = result.hour.partition_key.split("|")
-    # An hour without sources has the version that it always had; one without a usable row says that no file is right.
-    has_file = result.ledger is not None or not result.sources
-    version = data_version(result.plan.fingerprint, len(result.left_out), has_file=has_file)
     return dg.AssetMaterialization(
         names.asset,
         description=materialization_text(result, changes),
         partition=dg.MultiPartitionKey({"event": event, "hour": hour}),
         metadata=metadata,
-        tags={DATA_VERSION_TAG: version},
+        tags={DATA_VERSION_TAG: result.data_version},
     )
 
 

@@ -16,7 +16,7 @@ from s3_assets.dagster.internals import (
     tag_run,
 )
 from s3_assets.dagster.names import Names
-from s3_assets.dagster.notes import failing_hours
+from s3_assets.dagster.notes import failing_hours, quarantined_hours
 from s3_assets.errors import KeyGrammarError
 from s3_assets.hour_file.keys import Hour, escape_event
 
@@ -79,6 +79,10 @@ class InstanceRecords:
     def failing(self) -> Mapping[Hour, Failing]:
         """The hours that fail."""
         return failing_hours(self._instance, self._asset)
+
+    def left_out(self) -> Collection[Hour]:
+        """The hours that leave out sources."""
+        return quarantined_hours(self._instance, self._asset).keys()
 
     def under_way(self) -> UnderWay:
         """By config, partition or range of the runs that are queued or running, whoever launched them."""

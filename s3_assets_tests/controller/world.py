@@ -17,7 +17,7 @@ from s3_assets.controller.records import Failing, LostRun, UnderWay
 from s3_assets.controller.sweep import Place
 from s3_assets.controller.tick import run_tick
 from s3_assets.errors import S3AssetsError
-from s3_assets.hour_file.changes import data_version
+from s3_assets.hour_file.changes import read_data_version
 from s3_assets.hour_file.keys import Hour, KeyGrammar, escape_event
 from s3_assets.hour_file.policy import EventPolicy
 from s3_assets.store.memory import MemoryStore
@@ -151,6 +151,10 @@ class World:
         """As recorded."""
         return dict(self.failures)
 
+    def left_out(self) -> Collection[Hour]:
+        """By the data versions on record."""
+        return [hour for hour, version in self.recorded.items() if read_data_version(version).left_out]
+
     def lost(self) -> Collection[LostRun]:
         """As recorded."""
         return list(self.lost_runs)
@@ -213,8 +217,7 @@ class World:
         if isinstance(outcome, HourFailure):
             assert isinstance(outcome.error, S3AssetsError)
             return self._fail(hour, type(outcome.error).__name__, not outcome.error.retryable)
-        quarantined = 0 if outcome.ledger is None else len(outcome.ledger.quarantined)
-        self.recorded[hour] = data_version(outcome.plan.fingerprint, quarantined)
+        self.recorded[hour] = outcome.data_version
         self.failures.pop(hour, None)
         return None
 
