@@ -274,7 +274,17 @@ class _Assembler:
             if source.key in self.unusable:
                 continue
             if taken is not None:
-                headed.append(Headed(taken.key, taken.header, taken.rows, taken.own_length, certain=taken.certain))
+                headed.append(
+                    Headed(
+                        taken.key,
+                        taken.header,
+                        taken.rows,
+                        taken.own_length,
+                        bound=self.plan.migrates and taken.rows > 0 and self._stood(source),
+                        returns=self.plan.migrates and source.key in self.known_bad,
+                        certain=taken.certain,
+                    )
+                )
             elif source.key in self.guessed:
                 header, most = self.guessed[source.key]
                 headed.append(Headed(source.key, header, most, most, certain=True))
@@ -283,7 +293,13 @@ class _Assembler:
         bound = any(held.rows for held in self.held.values())
         self.fixed = self.fixed or (bound and len(set(names)) < len(names))  # what can't be laid out by name
         stands = bound and (not self.plan.anew or self.fixed)
-        return agree(headed, self.rules, standing=under if stands else None, fixed=self.fixed)
+        standing = under if stands else None
+        return agree(headed, self.rules, standing=standing, fixed=self.fixed, anew=not self.plan.migrates)
+
+    def _stood(self, source: SourceObject) -> bool:
+        """Whether rows of this very content are in the hour file as it is."""
+        held = self.known_held.get(source.key)
+        return held is not None and held.rows > 0 and (held.etag, held.size) == (source.etag, source.size)
 
     def _refuse(self, refused: dict[str, str]) -> None:
         """Let newcomers wait that can't stand with the others."""

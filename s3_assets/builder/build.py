@@ -200,7 +200,7 @@ def _decide_on(saved: Salvage, pipeline: Pipeline, hour: Hour, seen: Seen, optio
     if saved.lost and not options.accept_lost_rows:
         raise LostRowsError(pipeline.target_key(hour), hour, saved.lost)
     plan = make_plan(hour, saved.stock.ledger, seen.sources, pipeline.policy(hour.event), rebuild=True)
-    unusable = (*plan.unusable, *saved.named())
+    unusable = (*plan.unusable, *saved.named(given_up=options.accept_lost_rows))
     if not (plan.stay or plan.read or unusable):
         return plan, saved.stock
     problem = None if seen.target is None else seen.target.problem
@@ -402,7 +402,7 @@ def _without_rows(
     reason = f"no source object has a usable row, so there is no hour file; {plan.reason}"
     verdict = Verdict.EMPTY
     if target is not None:
-        guard(None)
+        guard(assembly.ledger)
         pipeline.target.delete(pipeline.target_key(plan.hour), if_match=target.etag)
         verdict = Verdict.REMOVE
     plan = replace(plan, verdict=verdict, reason=reason)

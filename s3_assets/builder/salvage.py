@@ -84,11 +84,14 @@ class Salvage:
         kept = f"{rows} rows of sources that are gone were saved, out of {self.versions} older versions"
         return f"{kept}, and {sum(held.rows for held in self.lost)} were not" if self.lost else kept
 
-    def named(self) -> tuple[Quarantined, ...]:
-        """What is lost, as the new ledger is to name it: without an ETag, so that it is read if it comes back."""
+    def named(self, *, given_up: bool) -> tuple[Quarantined, ...]:
+        """What is lost, as the new ledger is to name it: without an ETag, so that it is read if it comes back.
+
+        What had left before is named once more, unless it is `given_up`.
+        """
         detail = "the hour file was damaged, and the source is gone: its rows could be read in no version"
         lost = [Quarantined(held.key, "", held.size, ROWS_LOST, detail, held.rows, alone=False) for held in self.lost]
-        return (*self.evicted, *lost)
+        return tuple(lost) if given_up else (*self.evicted, *lost)
 
 
 def salvage(pipeline: Pipeline, hour: Hour, target: Target | None, listed: Collection[str]) -> Salvage | None:
@@ -125,11 +128,12 @@ def salvage(pipeline: Pipeline, hour: Hour, target: Target | None, listed: Colle
     if newest is None or wanted is None:
         return None
     left = sorted(wanted.values(), key=lambda one: order_key(one.key))
+    unread = [bad for bad in newest.quarantined if not (bad.alone or bad.rows) and bad.etag and bad.key not in listed]
     return Salvage(
         collected.stock(newest),
         collected.old_versions,
         lost=tuple(one for one in left if isinstance(one, Held)),
-        evicted=tuple(one for one in left if isinstance(one, Quarantined)),
+        evicted=(*unread, *(one for one in left if isinstance(one, Quarantined))),
     )
 
 

@@ -6,7 +6,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from s3_assets.errors import DamagedTargetError, ForeignTargetError, NotFoundError, PreconditionFailedError, shortened
+from s3_assets.errors import (
+    ChangedAnswerError,
+    DamagedTargetError,
+    ForeignTargetError,
+    NotFoundError,
+    PreconditionFailedError,
+    shortened,
+)
 from s3_assets.hour_file.ledger import FOOTER_BYTES, Ledger, read_footer, read_ledger
 
 if TYPE_CHECKING:
@@ -98,13 +105,33 @@ def read_target(store: Store, key: str, hour: Hour) -> Target | None:
     """
     for _ in range(READ_TRIES - 1):
         with suppress(NotFoundError, PreconditionFailedError):
-            return _read(store, key, hour)
-    return _read(store, key, hour)
+            return _read_twice(store, key, hour)
+    return _read_twice(store, key, hour)
 
 
 def read_version(store: Store, key: str, hour: Hour, version_id: str) -> Target | None:
     """An older version of the hour file; None where it is gone meanwhile, or a mark of deletion."""
-    return _read(store, key, hour, version_id)
+    return _read_twice(store, key, hour, version_id)
+
+
+def _read_twice(store: Store, key: str, hour: Hour, version_id: str | None = None) -> Target | None:
+    """As `_read`; one answer alone is no proof of damage: a proxy may have cut it, and the length that it tells.
+
+    Raises:
+        ChangedAnswerError: The answers don't agree, or not with what HEAD says.
+    """
+    found = _read(store, key, hour, version_id)
+    if found is None or found.problem is None:
+        return found
+    again = _read(store, key, hour, version_id)
+    if again is None or again.problem is None:
+        return again
+    info = None if version_id is not None else store.head(key)
+    if (again.etag, again.size) != (found.etag, found.size) or (
+        info is not None and (info.etag, info.size) != (again.etag, again.size)
+    ):
+        raise ChangedAnswerError("GetObject", key, "its size or ETag is another with each answer")
+    return again
 
 
 def _read(store: Store, key: str, hour: Hour, version_id: str | None = None) -> Target | None:

@@ -60,12 +60,13 @@ def check_commit(
     if before is None:
         return
     now = {} if after is None else {held.key: held for held in after.held}
+    remain = any(held.rows for held in now.values())
     settings = policy.row_settings()
     names = (before.settings.keys() | settings.keys()) - _NOT_ABOUT_ROWS
     resettled = any(settings.get(name) != before.settings.get(name) for name in names)
-    # The first rules judged sources by their neighbours: what they refused, and is there, is decided anew, once.
+    # What the first rules let in, and is by itself unusable, may leave once it is read by these.
     first_rules = before.settings.get("rules") is None
-    anew = decided.rebuild or (first_rules and any(not bad.alone and bad.key in listed for bad in before.quarantined))
+    unusable = {bad.key for bad in after.quarantined if bad.alone} if first_rules and after is not None else set()
     known = emptied = 0
     for held in before.held:
         if not held.rows:
@@ -78,12 +79,13 @@ def check_commit(
             if not (policy.on_vanished == "drop" or (decided.rebuild and decided.lost_rows)):
                 raise _left(held, "is gone from the source, and its rows were to be kept")
         elif listed[held.key] == _identity(held):
-            if not (resettled or anew):
+            if not (resettled or decided.rebuild or held.key in unusable):
                 raise _left(held, "is the same at the source")
         elif new is not None and _identity(new) != listed[held.key]:
             raise _left(held, "was rewritten at the source, and what the new hour file has of it is neither version")
         if new is None or not new.rows:  # as an operator decided it is no loss, unless nothing else is left
-            emptied += not (now and anew and listed.get(held.key) == _identity(held))
+            is_decided = decided.rebuild or held.key in unusable
+            emptied += not (is_decided and remain and listed.get(held.key) == _identity(held))
     blocked = policy.breaker(emptied, known)
     if blocked is not None and not decided.vanished:
         raise BreakerOpenError(blocked)

@@ -85,6 +85,7 @@ class Plan:
         unusable: Quarantined sources that stay so.
         anew: Whether the header is decided anew, by all rows, since an operator asked for it or changed the settings;
             otherwise the one that stands stands.
+        migrates: Whether sources that an earlier version left out because of their neighbours may come back.
         vanished: Keys of held sources that are gone from the source and whose rows stay.
         fingerprint: Of the listing it was made from: the data version once it is done.
     """
@@ -99,6 +100,7 @@ class Plan:
     vanished: frozenset[str]
     fingerprint: str
     anew: bool = False
+    migrates: bool = False
 
     @property
     def writes(self) -> bool:
@@ -142,6 +144,7 @@ def make_plan(
     held = {} if ledger is None else {source.key: source for source in ledger.held}
     known_bad = {} if ledger is None else {source.key: source for source in ledger.quarantined}
     reread = _reread_reason(ledger, policy, keys, rebuild=rebuild)
+    anew = ledger is not None and (rebuild or bool(policy.changed_settings(ledger.settings)))
 
     actions = [action for source in listed if (action := _look_at(hour, source, held, known_bad, reread)) is not None]
     gone = [source for source in held.values() if source.key not in keys]
@@ -203,7 +206,8 @@ def make_plan(
         unusable=unusable,
         vanished=frozenset(source.key for source in gone if source.key not in dropped),
         fingerprint=listing_fingerprint(listed, policy.content_token()),
-        anew=reread is not None,
+        anew=anew,
+        migrates=reread is not None and not anew,
     )
 
 
@@ -221,10 +225,13 @@ def _reread_reason(ledger: Ledger | None, policy: EventPolicy, listed: Collectio
         return None
     if rebuild:
         return "a rebuild was asked for"
-    if RULES_SETTING not in ledger.settings and any(not bad.alone and bad.key in listed for bad in ledger.quarantined):
-        return "an earlier version left sources out because of their neighbours"
     changed = policy.changed_settings(ledger.settings)
-    return f"the event's settings changed: {', '.join(changed)}" if changed else None
+    if changed:
+        return f"the event's settings changed: {', '.join(changed)}"
+    waiting = any(not bad.alone and bad.key in listed for bad in ledger.quarantined)
+    if waiting and RULES_SETTING not in ledger.settings:
+        return "an earlier version left sources out because of their neighbours"
+    return None
 
 
 def _look_at(

@@ -11,13 +11,14 @@ import csv
 import io
 from collections import Counter
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Literal
 
 from s3_assets.hour_file.readback import csv_fields
 from s3_assets.hour_file.rows import column_names, split_fields, unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 Names = tuple[bytes, ...]
 
@@ -39,7 +40,8 @@ class Headed:
         header: Its own header row, with its line end; None where it has none (no bytes, or an event without).
         rows: How many rows follow.
         own_length: Bytes of them under its own header.
-        bound: It has rows that stand, and are not read again: they stay, whatever the others say.
+        bound: It has rows that stand: they stay, whatever the others say.
+        returns: An earlier version left it out because of its neighbours.
         certain: Whether its rows show that its first line is a header, as names stand over numbers there.
     """
 
@@ -48,6 +50,7 @@ class Headed:
     rows: int
     own_length: int = 0
     bound: bool = False
+    returns: bool = False
     certain: bool = False
 
 
@@ -114,6 +117,7 @@ def agree(
     *,
     standing: bytes | None = None,
     fixed: bool = False,
+    anew: bool = True,
 ) -> Schema:
     """The header of an hour whose sources, in key order, are `sources`.
 
@@ -122,6 +126,7 @@ def agree(
         rules: The event's settings.
         standing: The header under which rows stand that this build does not decide anew; None where there are none.
         fixed: Those rows can't be laid out: the header can't change at all.
+        anew: Without `standing`: whether the rows of all sources vote, or those that stand alone where there are any.
 
     Without `standing`, the header that most rows have comes first (the first in key order of those with as many);
     then, with it as without, what the next ones add, in key order.
@@ -141,19 +146,16 @@ def agree(
         return _keep_to(standing, headed, refused)
     speaking = [source for source in headed if source.rows]
     if not speaking and standing is None:
-        return Schema(headed[0].header, refused)
+        return Schema(None, refused)
     builder = _Builder(rules, refused)
-    first = standing if standing is not None else _vote(speaking, rules.on_change)
-    builder.begin(first)
+    voters = speaking if anew else [source for source in speaking if source.bound] or speaking
+    builder.begin(_vote(voters, rules.on_change) if standing is None else standing)
+    builder.let_return(headed)
     for source in headed:
         if source.bound:
             builder.add(source)
-    waiting = [source for source in headed if not source.bound]
-    while True:  # what the others add may be what one waits for
-        still = [source for source in waiting if not builder.add(source)]
-        if not still or len(still) == len(waiting):
-            return Schema(builder.header(), refused)
-        waiting = still
+    builder.add_all([source for source in headed if not source.bound])
+    return Schema(builder.header(), refused)
 
 
 class _Builder:
@@ -172,6 +174,7 @@ class _Builder:
         self.union: list[bytes] = []
         self.known: set[bytes] = set()
         self.parsed: dict[bytes, tuple[Names, bool]] = {}
+        self.returning: set[Names] = set()
 
     def begin(self, first: bytes) -> None:
         """Start with what was decided before the sources are looked at one by one."""
@@ -195,6 +198,37 @@ class _Builder:
                 self.known.add(name)
                 self.union.append(name)
                 self.written.setdefault(name, texts[name])
+
+    def let_return(self, headed: Sequence[Headed]) -> None:
+        """Let in what an earlier version evicted: columns of more returning rows than rows stand.
+
+        Both stay, side by side, as nothing says which of them is the junk.
+        """
+        rows: Counter[Names] = Counter()
+        for source in headed:
+            if source.returns and source.header is not None:
+                rows[self._parse(source.header)[0]] += source.rows
+        bound = sum(source.rows for source in headed if source.bound)
+        self.returning = {own for own, count in rows.items() if count > bound}
+
+    def add_all(self, sources: Sequence[Headed]) -> None:
+        """Add them in order; one that waits is looked at again when another adds a column that it has."""
+        waiting: dict[int, Headed] = {}
+        having: dict[bytes, list[int]] = {}
+        for place, source in enumerate(sources):
+            if not self.add(source):
+                waiting[place] = source
+                for name in set(self._parse(source.header or b"")[0]):
+                    having.setdefault(name, []).append(place)
+        again = list(waiting)
+        while again:
+            source = sources[place := heappop(again)]
+            known = len(self.union)
+            if place in waiting and self.add(source):
+                del waiting[place]
+                for name in self.union[known:]:
+                    for other in having.get(name, ()):
+                        heappush(again, other)
 
     def add(self, source: Headed) -> bool:
         """Take the source's columns in, or refuse it; whether it fits."""
@@ -233,11 +267,12 @@ class _Builder:
             return f"it has columns that the event's `columns` don't list: {spell(others)}" if others else None
         if self.rules.on_change == "quarantine":
             return f"its columns {spell(own)} are not the hour's {spell(self.base)} (on_schema_change = quarantine)"
-        misfit = _unlike(source, own, self.base)
+        is_alike = source.certain or own in self.returning
+        misfit = _unlike(own, self.base, set(self.base), certain=is_alike, returns=own in self.returning)
         if misfit is None or len(set(self.base)) < len(self.base):
             return misfit
         # What another newcomer added may be what it fits, and is never what keeps it out.
-        return _unlike(source, own, tuple(self.union))
+        return _unlike(own, self.union, self.known, certain=is_alike, returns=own in self.returning)
 
     def _too_much(self, header: bytes, own: Names, source: Headed) -> str | None:
         """Which bound the source would break; None where it breaks none."""
@@ -270,18 +305,19 @@ class _Builder:
         return b",".join(self.written[name] for name in self.union) + end
 
 
-def _unlike(source: Headed, own: Names, base: Names) -> str | None:
+def _unlike(own: Names, base: Sequence[bytes], known: Collection[bytes], *, certain: bool, returns: bool) -> str | None:
     """Why columns `own` are not like `base`, by name; None where they are."""
-    for names, whose in ((own, "its header"), (base, "the hour's header")):
-        if len(set(names)) != len(names):
-            return f"columns can't be matched by name: {whose} {spell(names)} names one twice"
-    shared = set(own) & set(base)
-    if not shared - {b""}:
+    if len(set(own)) != len(own):
+        return f"columns can't be matched by name: its header {spell(own)} names one twice"
+    if len(known) != len(base):
+        return f"columns can't be matched by name: the hour's header {spell(base)} names one twice"
+    shared = sum(name in known for name in own)
+    if not shared - (b"" in known and b"" in own) and not returns:
         return (
             f"its columns {spell(own)} share none with the hour's {spell(base)}; "
             "if the event's files have no header line, set header = false"
         )
-    if len(shared) < min(len(own), len(base)) and not source.certain:
+    if shared < min(len(own), len(base)) and not certain:
         return (
             f"its first line {spell(own)} is not surely a header: it has other names than the hour's "
             f"{spell(base)}, and no column of numbers or dates below it; if it is one, list all columns in "

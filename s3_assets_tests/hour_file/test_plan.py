@@ -247,7 +247,7 @@ def test_what_the_first_rules_refused_is_read_once_more(alone):
     plan = make_plan(HOUR, old, [source("a"), source("bad")], KEEP)
     both = {"a": Change.REREAD, "bad": Change.REREAD}
     assert changes(plan) == ({"bad": Change.RECHECK} if alone else both)
-    assert plan.anew == (not alone)
+    assert (plan.anew, plan.migrates) == (False, not alone)
     now = ledger([source("a")], [source("bad")], alone=alone)
     assert make_plan(HOUR, now, [source("a"), source("bad")], KEEP).verdict is Verdict.NOTHING
     assert make_plan(HOUR, ledger([source("a")], rules=None), [source("a")], KEEP).verdict is Verdict.NOTHING
