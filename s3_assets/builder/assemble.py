@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from s3_assets.builder.make import Fit, Identity, Made, SegmentMaker, Taken
 from s3_assets.errors import AccessDeniedError, AccountingError, StoreUnavailableError
+from s3_assets.hour_file.headers import NOT_CSV
 from s3_assets.hour_file.keys import order_key
 from s3_assets.hour_file.layout import Carried, Make, Reuse, lay_out
 from s3_assets.hour_file.ledger import Held, Ledger, Quarantined, Segment, encode
@@ -218,10 +219,17 @@ class _Assembler:
     def _note(self, recipe: tuple[object, ...], made: Made) -> None:
         self.made[recipe] = made
         for taken in made.taken:
-            if taken.key in self.sources:
+            source = self.sources.get(taken.key)
+            if source is not None and self._stood(source) and self._reads_alike(taken):
+                self._keep(source)
+            elif source is not None:
                 self.taken[taken.key] = taken
         for bad in made.unusable:
-            self.unusable[bad.key] = bad
+            source = self.sources.get(bad.key)
+            if source is not None and self._stood(source) and bad.reason not in NOT_CSV:
+                self._keep(source)
+            else:
+                self.unusable[bad.key] = bad
         for key, error in made.unreadable.items():
             self._leave(key, error)
         for key, detail in made.ragged.items():
@@ -280,7 +288,7 @@ class _Assembler:
                         taken.header,
                         taken.rows,
                         taken.own_length,
-                        bound=self.plan.migrates and taken.rows > 0 and self._stood(source),
+                        bound=taken.rows > 0 and self._stood(source),
                         returns=self.plan.migrates and source.key in self.known_bad,
                         certain=taken.certain,
                     )
@@ -296,8 +304,23 @@ class _Assembler:
         standing = under if stands else None
         return agree(headed, self.rules, standing=standing, fixed=self.fixed, anew=not self.plan.migrates)
 
+    def _keep(self, source: SourceObject) -> None:
+        """Let rows stand that were only judged anew."""
+        self.held[source.key] = self.known_held[source.key]
+        del self.sources[source.key]
+
+    def _reads_alike(self, taken: Taken) -> bool:
+        """Whether a source that stands would come in under the columns that it stands under."""
+        held = self.known_held[taken.key]
+        own = None if held.header is None or self.old is None else self.old.headers[held.header]
+        if own is None or taken.header is None:
+            return own is None and taken.header is None
+        return column_names(own) == column_names(taken.header)
+
     def _stood(self, source: SourceObject) -> bool:
-        """Whether rows of this very content are in the hour file as it is."""
+        """Whether rows stand that an earlier version read of this very content, and that are judged anew."""
+        if not self.plan.migrates:
+            return False
         held = self.known_held.get(source.key)
         return held is not None and held.rows > 0 and (held.etag, held.size) == (source.etag, source.size)
 

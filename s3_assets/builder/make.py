@@ -88,13 +88,18 @@ class Fit:
 
         Raises:
             AccountingError: A value does not stand under its name.
-            RaggedRowError: A row has values too many.
+            RaggedRowError: A row has values too many, or one in a column that the header lacks.
         """
-        own = column_names(self.own)
+        own, names = column_names(self.own), column_names(self.header)
+        gone = [place for place, name in enumerate(own) if name not in names]
+        for piece in laid_rows(Rows.of(rows), len(own), gone) if gone else ():
+            if piece.translate(None, b',"\r\n'):
+                msg = "a row has a value in a column that the hour has no more"
+                raise RaggedRowError(msg)
         for piece in laid_rows(Rows.of(rows), len(own), self.columns):
             if check:
                 check = False
-                problem = misplaced(rows, piece, own, column_names(self.header))
+                problem = misplaced(rows, piece, own, names)
                 if problem is not None:
                     raise AccountingError(problem)
             yield piece

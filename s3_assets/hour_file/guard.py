@@ -60,35 +60,45 @@ def check_commit(
     if before is None:
         return
     now = {} if after is None else {held.key: held for held in after.held}
-    remain = any(held.rows for held in now.values())
+    standing = [held for held in before.held if held.rows and not _was_blank(before, held, now.get(held.key))]
+    leaving = [held for held in standing if not _stands(held, now.get(held.key))]
     settings = policy.row_settings()
     names = (before.settings.keys() | settings.keys()) - _NOT_ABOUT_ROWS
-    resettled = any(settings.get(name) != before.settings.get(name) for name in names)
-    # What the first rules let in, and is by itself unusable, may leave once it is read by these.
-    first_rules = before.settings.get("rules") is None
-    unusable = {bad.key for bad in after.quarantined if bad.alone} if first_rules and after is not None else set()
-    known = emptied = 0
-    for held in before.held:
-        if not held.rows:
-            continue
-        known += 1
-        new = now.get(held.key)
-        if new is not None and _identity(new) == _identity(held) and new.rows >= held.rows:
-            continue
-        if held.key not in listed:
-            if not (policy.on_vanished == "drop" or (decided.rebuild and decided.lost_rows)):
-                raise _left(held, "is gone from the source, and its rows were to be kept")
-        elif listed[held.key] == _identity(held):
-            if not (resettled or decided.rebuild or held.key in unusable):
-                raise _left(held, "is the same at the source")
-        elif new is not None and _identity(new) != listed[held.key]:
+    is_anew = decided.rebuild or any(settings.get(name) != before.settings.get(name) for name in names)
+    # What the first rules let in, and is no CSV by itself, may leave once it is read by these.
+    no_csv = {bad.key for bad in after.quarantined if bad.alone} if after is not None and _first(before) else set()
+    let_go = policy.on_vanished == "drop" or (decided.rebuild and decided.lost_rows)
+    for held in leaving:
+        new, there = now.get(held.key), listed.get(held.key)
+        if there is None and not let_go:
+            raise _left(held, "is gone from the source, and its rows were to be kept")
+        if there == _identity(held) and not (is_anew or held.key in no_csv):
+            raise _left(held, "is the same at the source")
+        if there not in (None, _identity(held)) and new is not None and _identity(new) != there:
             raise _left(held, "was rewritten at the source, and what the new hour file has of it is neither version")
-        if new is None or not new.rows:  # as an operator decided it is no loss, unless nothing else is left
-            is_decided = decided.rebuild or held.key in unusable
-            emptied += not (is_decided and remain and listed.get(held.key) == _identity(held))
-    blocked = policy.breaker(emptied, known)
+    remain = any(held.rows for held in now.values())
+    emptied = [held for held in leaving if held.key not in now or not now[held.key].rows]
+    if remain:  # as it was decided it is no loss, unless nothing else is left
+        as_decided = {held.key for held in emptied if decided.rebuild or held.key in no_csv}
+        emptied = [h for h in emptied if h.key not in as_decided or listed.get(h.key) != _identity(h)]
+    blocked = policy.breaker(len(emptied), len(standing))
     if blocked is not None and not decided.vanished:
         raise BreakerOpenError(blocked)
+
+
+def _stands(held: Held, new: Held | None) -> bool:
+    return new is not None and _identity(new) == _identity(held) and new.rows >= held.rows
+
+
+def _first(ledger: Ledger) -> bool:
+    """Whether it was written under the first rules."""
+    return "rules" not in ledger.settings
+
+
+def _was_blank(before: Ledger, held: Held, new: Held | None) -> bool:
+    """Whether its rows were blank lines, which were rows under the first rules, and are none as it is read now."""
+    is_same = new is not None and _identity(new) == _identity(held) and not new.rows
+    return _first(before) and is_same and held.raw_length <= len(b"\r\n") * held.rows
 
 
 def _identity(held: Held) -> tuple[str, int]:

@@ -41,6 +41,12 @@ _SENTENCE_WORDS = 4
 _RANDOM_LENGTH = 14
 
 
+NOT_CSV = frozenset(
+    ("blank line", "comment", "error message", "JSON", "log line", "markup", "message", "prose", "SQL", "tool output")
+)
+"""Reasons for which a source is not CSV at all, so that none of its lines is a row."""
+
+
 class NoHeaderError(ValueError):
     """A first line is not a header, or it is in doubt: the source is to be quarantined.
 

@@ -199,7 +199,7 @@ def peek_header(stored: bytes, policy: EventPolicy) -> bytes | None:
 
 
 def _gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes, in pieces that are neither small nor large."""
+    """The same bytes, in pieces of just `GATHERED_BYTES`, and a last one."""
     waiting: list[bytes] = []
     size = 0
     for chunk in chunks:
@@ -207,8 +207,9 @@ def _gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
         size += len(chunk)
         if size >= GATHERED_BYTES:
             data = waiting[0] if len(waiting) == 1 else b"".join(waiting)
-            for start in range(0, len(data), GATHERED_BYTES):
-                yield data if size == GATHERED_BYTES else data[start : start + GATHERED_BYTES]
-            waiting, size = [], 0
+            size %= GATHERED_BYTES
+            for start in range(0, len(data) - size, GATHERED_BYTES):
+                yield data[start : start + GATHERED_BYTES]
+            waiting = [data[len(data) - size :]] if size else []
     if waiting:
-        yield b"".join(waiting)
+        yield waiting[0] if len(waiting) == 1 else b"".join(waiting)

@@ -560,7 +560,7 @@ def unquote(field: bytes) -> bytes:
 
 def column_names(header: bytes) -> tuple[bytes, ...]:
     """The names in a header row."""
-    return tuple(unquote(field) for field in split_fields(header))
+    return tuple(unquote(field).rstrip(b"\r") for field in split_fields(header))
 
 
 # --- laying out ----------------------------------------------------------------------------------------------

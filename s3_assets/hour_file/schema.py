@@ -15,7 +15,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Literal
 
 from s3_assets.hour_file.readback import csv_fields
-from s3_assets.hour_file.rows import column_names, split_fields, unquote
+from s3_assets.hour_file.rows import column_names, split_fields
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -363,8 +363,8 @@ def _keep_to(header: bytes, headed: Sequence[Headed], refused: dict[str, str]) -
 def _texts(header: bytes) -> dict[bytes, bytes]:
     """Each name as it is written in a header row."""
     texts: dict[bytes, bytes] = {}
-    for text in split_fields(header):
-        texts.setdefault(unquote(text), text)
+    for name, text in zip(column_names(header), split_fields(header), strict=True):
+        texts.setdefault(name, text.rstrip(b"\r"))
     return texts
 
 

@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 22, 3, 41, 30, tzinfo=UTC)
 
 def rows_read(drop: sample.Drop) -> int:
     """How many rows the pipeline finds in a source object."""
-    source = SourceRows([drop.data], has_header=True)
+    source = SourceRows([drop.data])
     for _ in source:
         pass
     return source.rows

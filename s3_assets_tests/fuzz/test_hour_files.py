@@ -24,12 +24,12 @@ pytestmark = pytest.mark.scaled
 
 @cache
 def real_files() -> tuple[bytes, ...]:
-    """Hour files as builds make them: with and without header, late sources, unusable ones, none that is usable."""
+    """Hour files as builds make them: with and without header, late sources, unusable ones, many of them."""
     files = []
     with Workers(fetch_threads=2, hour_threads=1, compress_threads=1) as workers:
         for bodies in (
             {"07_00_a.csv": b"id,n\n1,2\n", "07_10_b.csv": b"id,n,m\n3,4,5\n", "07_20_c.csv": b'id,n\n"\n'},
-            {"07_00_a.csv": b'id\n"open\n'},
+            {"07_00_a.csv": b"id\n7\n", **{f"07_{minute:02}_bad.csv": b'id\n"open\n' for minute in range(1, 9)}},
             {f"07_{minute:02}_x.csv": b"n\n" + b"%d\n" % minute * 40 for minute in range(30)},
         ):
             bench = Bench(workers)
@@ -52,7 +52,9 @@ def outcome(file: bytes) -> str:
         assert isinstance(target.problem, DamagedTargetError)
         return "refused"
     ledger = target.ledger
-    assert ledger.data_length + len(encode(ledger)) >= ledger.data_length
+    again = encode(ledger)
+    footer = read_footer("k", again, ledger.data_length + len(again))
+    assert read_ledger("k", footer, ledger.trailer() + again) == ledger
     assert sum(segment.length for segment in ledger.segments) + 20 == ledger.data_length <= len(file)
     found = read_bytes(ledger, [file[: data_stop(ledger)]])
     held = {source.key for source in ledger.held}
