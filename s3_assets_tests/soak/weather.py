@@ -13,20 +13,22 @@ from s3_assets.errors import (
     BodyCutError,
     NotFoundError,
     PreconditionFailedError,
+    StoreError,
     StoreUnavailableError,
     WriteConflictError,
 )
 from s3_assets.store.contract import Download
 from s3_assets.store.s3_multipart import AbortOnLeaving
+from s3_assets_tests.soak.answers import LIES, lie
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from s3_assets.store.contract import ObjectInfo, ObjectVersion, OpenUpload, Store, Upload
 
-FAULTS = ("crash", "unavailable", "refused", "cut", "clean end")
-"""What a call can meet: the builder dies; 503; 412 or 409; a body or a listing that breaks off; one that just ends."""
-
+FAULTS = ("crash", "unavailable", "refused", "cut", "clean end", *LIES)
+"""What a call can meet: the builder dies; 503; 412 or 409; a body or a listing that breaks off; one that just ends; or,
+of a source object, an answer that is not what was listed."""
 
 COMMITS = ("put", "complete", "delete")
 """Calls after which readers see another hour file, or none."""
@@ -49,6 +51,7 @@ class Script:
         calls: How many were made.
         met: Which faults were really met, and where.
         dead: Whether the builder is.
+        troubled: Whole keys of source objects of which a GET failed or was answered wrongly.
     """
 
     before: dict[int | str, str | Callable[[], None]] = field(default_factory=dict)
@@ -56,6 +59,7 @@ class Script:
     calls: int = 0
     met: list[str] = field(default_factory=list)
     dead: bool = False
+    troubled: set[str] = field(default_factory=set)
 
     def start(self, operation: str, key: str) -> tuple[int, str | None]:
         """Count a call; its number, and how its body must break off, if it must."""
@@ -88,7 +92,7 @@ class Script:
             raise CrashError
         if what == "refused" and operation in COMMITS:
             raise (PreconditionFailedError if self.calls % 2 else WriteConflictError)(operation, key, "scripted")
-        if what in ("cut", "clean end") and operation in ("get", "list"):
+        if (what in ("cut", "clean end") and operation in ("get", "list")) or (what in LIES and operation == "get"):
             return what
         raise StoreUnavailableError(operation, key, "scripted")
 
@@ -96,10 +100,11 @@ class Script:
 class WeatherStore:
     """Passes calls on to `inner`, as its script lets it."""
 
-    def __init__(self, inner: Store, script: Script) -> None:
-        """Share `script` among the stores of one build."""
+    def __init__(self, inner: Store, script: Script, *, sources: bool = False) -> None:
+        """Share `script` among the stores of one build; `sources` is the one that is only read."""
         self.inner = inner
         self._script = script
+        self._sources = sources
 
     @property
     def bucket(self) -> str:
@@ -129,12 +134,28 @@ class WeatherStore:
         return result
 
     def get(self, key: str, **options: Any) -> Download:
-        """Start reading; the body may break off, or end cleanly before its time."""
+        """Start reading; the body may break off, end cleanly before its time, or not be what was asked for."""
+        try:
+            download, is_whole = self._get(key, **options)
+        except (StoreError, CrashError):
+            self._tell_trouble(key)
+            raise
+        if not is_whole or key in getattr(self.inner, "troubles", ()):
+            self._tell_trouble(key)
+        return download
+
+    def _tell_trouble(self, key: str) -> None:
+        if self._sources:
+            self._script.troubled.add(key)
+
+    def _get(self, key: str, **options: Any) -> tuple[Download, bool]:
         number, broken = self._script.start("get", key)
         whole = self.inner.get(key, **options)
-        if not broken:
+        if not broken or (broken == "another ETag" and not self._sources):  # of an hour file it costs a try, and no row
             self._script.end(number, "get", key)
-            return whole
+            return whole, True
+        if broken in LIES:
+            return lie(broken, whole), False
         data = whole.read()
         half = data[: len(data) // 2]
 
@@ -143,7 +164,7 @@ class WeatherStore:
             if broken == "cut":
                 raise BodyCutError(key, expected=len(data), found=len(half))
 
-        return Download(whole.info, whole.start, whole.stop, chunks())
+        return Download(whole.info, whole.start, whole.stop, chunks()), False
 
     def put(self, key: str, data: bytes, **options: Any) -> ObjectInfo:
         """Write in one piece."""
