@@ -5,7 +5,7 @@ Nothing is written to the store here; the result is a list of pieces that `commi
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,7 @@ class Assembly:
         ledger: What it will hold.
         pieces: Its bytes, in order, out of the hour file as it is and out of the spool.
         reused: Segments that stand as they are: (where in the new file, where in the old).
+        doubtful: Sources whose first line was taken for a header though nothing shows that it is one.
         unreadable: Sources that could not be read, by key, and why; the file is as if they were not listed, or as they
             were before.
     """
@@ -57,6 +58,7 @@ class Assembly:
     pieces: tuple[Piece, ...]
     reused: tuple[tuple[Segment, Segment], ...]
     unreadable: Mapping[str, StoreError] = field(default_factory=dict)
+    doubtful: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -310,8 +312,10 @@ class _Assembler:
         del self.sources[source.key]
 
     def _reads_alike(self, taken: Taken) -> bool:
-        """Whether a source that stands would come in under the columns that it stands under."""
+        """Whether a source that stands would come in under the columns that it stands under, or with fewer rows."""
         held = self.known_held[taken.key]
+        if 0 < taken.rows < held.rows:  # blank lines were rows once
+            return True
         own = None if held.header is None or self.old is None else self.old.headers[held.header]
         if own is None or taken.header is None:
             return own is None and taken.header is None
@@ -432,7 +436,25 @@ class _Assembler:
         )
         self._account(ledger)
         file.append(New(*self.spool.append(ledger.trailer() + encode(ledger))))
-        return Assembly(ledger, tuple(joined(file)), tuple(reused), self.unreadable)
+        return Assembly(ledger, tuple(joined(file)), tuple(reused), self.unreadable, self._doubtful())
+
+    def _doubtful(self) -> tuple[str, ...]:
+        """Sources whose first line may be a row: no value below shows otherwise, and no other source has it too."""
+        if not (self.policy.header and self.policy.check_header) or self.policy.columns:
+            return ()
+        headers = (
+            [] if self.old is None else [self.old.headers[h.header] for h in self.held.values() if h.header is not None]
+        )
+        headers += [taken.header for taken in self.taken.values() if taken.header is not None]
+        seen = Counter(column_names(header) for header in headers)
+        return tuple(
+            key
+            for key, taken in self.taken.items()
+            if taken.header is not None
+            and not taken.certain
+            and key not in self.unusable
+            and seen[column_names(taken.header)] == 1
+        )
 
     def _reads_back(self, header: bytes) -> bool:
         """Whether a header row that was put together has just the columns of all, as another reader reads it."""

@@ -77,6 +77,7 @@ class HourResult:
         ledger: What the hour file holds now; None where there is no hour file.
         before: What it held; None where there was none, or it could not be read.
         left_out: Sources that are quarantined; also where there is no hour file, since none has a usable row.
+        doubtful: Keys of sources whose first line was taken for a header though nothing shows that it is one.
         sources: The listing it was decided on, in key order.
         size: Bytes of the hour file.
         etag: Of the hour file; empty where there is none.
@@ -103,6 +104,7 @@ class HourResult:
     traffic_target: Traffic
     seconds: float
     tries: int
+    doubtful: tuple[str, ...] = ()
 
     @property
     def hour(self) -> Hour:
@@ -306,6 +308,7 @@ def build_hour(
             traffic_target=target.traffic,
             seconds=time.monotonic() - began,
             tries=attempt,
+            doubtful=done.doubtful,
         )
     msg = f"{hour} changed under each of {MAX_TRIES} tries"
     raise ContendedError(msg)
@@ -334,6 +337,7 @@ class _Done:
     made: int = 0
     left_out: tuple[Quarantined, ...] = ()
     unreadable: Mapping[str, StoreError] = field(default_factory=dict)
+    doubtful: tuple[str, ...] = ()
 
 
 def _carry_out(
@@ -381,6 +385,7 @@ def _carry_out(
         len(ledger.segments) - len(assembly.reused),
         ledger.quarantined,
         assembly.unreadable,
+        assembly.doubtful,
     )
 
 
@@ -406,7 +411,13 @@ def _without_rows(
         pipeline.target.delete(pipeline.target_key(plan.hour), if_match=target.etag)
         verdict = Verdict.REMOVE
     plan = replace(plan, verdict=verdict, reason=reason)
-    return _Done(plan, None, left_out=assembly.ledger.quarantined, unreadable=assembly.unreadable)
+    return _Done(
+        plan,
+        None,
+        left_out=assembly.ledger.quarantined,
+        unreadable=assembly.unreadable,
+        doubtful=assembly.doubtful,
+    )
 
 
 def _is_half_read(pipeline: Pipeline, plan: Plan, assembly: Assembly, before: Ledger | None) -> bool:

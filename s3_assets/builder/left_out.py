@@ -29,7 +29,7 @@ MOST_NAMED = 3
 MOST_WORDS = 60
 """Characters of a reason that are shown."""
 
-QUARANTINED, WAITING, LOST, VANISHED = "quarantined", "waiting", "lost", "vanished"
+QUARANTINED, WAITING, LOST, VANISHED, DOUBTFUL = "quarantined", "waiting", "lost", "vanished", "doubtful"
 """Short names of the kinds, beside `UNREADABLE`."""
 
 HOLDS_ALL = "the hour file equals its sources"
@@ -78,6 +78,7 @@ class LeftOut:
         unreadable: Sources that are listed and could not be read.
         lost: Sources that were left out and are gone: their rows are in no hour file.
         vanished: Sources that are gone and whose rows stay.
+        doubtful: Sources whose first line was taken for a header by this build, though nothing shows that it is one.
     """
 
     quarantined: Some = field(default_factory=Some)
@@ -85,6 +86,7 @@ class LeftOut:
     unreadable: Some = field(default_factory=Some)
     lost: Some = field(default_factory=Some)
     vanished: Some = field(default_factory=Some)
+    doubtful: Some = field(default_factory=Some)
 
     def __bool__(self) -> bool:
         return any(some.count for some in self.kinds().values())
@@ -96,6 +98,7 @@ class LeftOut:
             self.unreadable + other.unreadable,
             self.lost + other.lost,
             self.vanished + other.vanished,
+            self.doubtful + other.doubtful,
         )
 
     def kinds(self) -> dict[str, Some]:
@@ -106,6 +109,7 @@ class LeftOut:
             UNREADABLE: self.unreadable,
             LOST: self.lost,
             VANISHED: self.vanished,
+            DOUBTFUL: self.doubtful,
         }
 
     def clauses(self, *, short: bool = True) -> list[str]:
@@ -123,6 +127,11 @@ class LeftOut:
         if some := self.vanished.count:
             verb = "is" if some == 1 else "are"
             said.append(f"rows of {counted(some, 'source')} that {verb} gone stay: {self.vanished.names(short=short)}")
+        if some := self.doubtful.count:
+            names = self.doubtful.names(short=short)
+            said.append(
+                f"the first line of {counted(some, 'source')} may be a row, and was taken for a header: {names}"
+            )
         return said
 
     def changed_by(self, hour: Hour | None = None) -> Iterator[tuple[str, str]]:
@@ -140,6 +149,11 @@ class LeftOut:
             yield LOST, f"{rebuild} looks for the rows in older versions of the hour file"
         if some := self.vanished.count:
             yield VANISHED, 'they stay under on_vanished = "keep"; "drop" lets them go'
+        if self.doubtful.count:
+            yield (
+                DOUBTFUL,
+                "`columns = […]` of the event settles it, or `header = false` if its files have no header line",
+            )
 
     def document(self) -> dict[str, Any]:
         """As JSON: the kinds of which there are any."""
@@ -154,13 +168,19 @@ def _are(count: int) -> str:
     return f"{counted(count, 'source')} {'is' if count == 1 else 'are'}"
 
 
-def left_out(unusable: Iterable[Quarantined], vanished: Iterable[str], sources: Iterable[SourceObject]) -> LeftOut:
+def left_out(
+    unusable: Iterable[Quarantined],
+    vanished: Iterable[str],
+    sources: Iterable[SourceObject],
+    doubtful: Iterable[str] = (),
+) -> LeftOut:
     """What an hour leaves out or keeps.
 
     Args:
         unusable: What its hour file names as unusable, or goes on to name.
         vanished: Keys of sources that are gone and whose rows stay.
         sources: What a complete listing shows.
+        doubtful: Keys of sources whose first line was taken for a header though nothing shows that it is one.
     """
     bad = tuple(unusable)
     listed: Collection[str] = {source.key for source in sources} if bad else ()
@@ -173,6 +193,7 @@ def left_out(unusable: Iterable[Quarantined], vanished: Iterable[str], sources: 
         unreadable=Some.of(kinds[UNREADABLE]),
         lost=Some.of(kinds[LOST]),
         vanished=Some.of((key, "") for key in vanished),
+        doubtful=Some.of((key, "") for key in doubtful),
     )
 
 

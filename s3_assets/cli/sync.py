@@ -77,7 +77,7 @@ def _collect(outcomes: Iterable[Outcome], total: int) -> _Done:
             done.failures.append(outcome)
             continue
         changes = made_changes(outcome)
-        left = left_out(outcome.left_out, outcome.plan.vanished, outcome.sources)
+        left = left_out(outcome.left_out, outcome.plan.vanished, outcome.sources, outcome.doubtful)
         done.hours.append(_result_json(outcome, changes, left))
         done.changes += changes
         done.left += left

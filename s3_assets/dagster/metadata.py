@@ -152,7 +152,7 @@ def materialization_text(result: HourResult, changes: Changes) -> str:
 
 def what_is_left_out(result: HourResult) -> LeftOut:
     """What the hour leaves out or keeps although its source is gone."""
-    return left_out(result.left_out, result.plan.vanished, result.sources)
+    return left_out(result.left_out, result.plan.vanished, result.sources, result.doubtful)
 
 
 def _left_out(left: LeftOut, result: HourResult) -> str:

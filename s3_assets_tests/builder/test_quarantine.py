@@ -187,3 +187,28 @@ def test_many_bad_sources_among_many_good_ones(bench):
     bench.build()
     assert bench.text().split() == [b"id,name", *(b"%d,x" % number for number in range(60) if number % 3 != 1)]
     assert len(bench.quarantined()) == 20
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"alice,Seoul\nbob,Busan\n", "김철수,서울\n이영희,부산\n".encode(), b"SKU-A,red\nSKU-B,blue\n", b"US,web\n"],
+)
+def test_a_first_line_that_nothing_shows_to_be_a_header_is_named(bench, body):
+    """Words over words may be a row: it is said when they are ingested, unless another source has the same line."""
+    bench.put("07_00_a.csv", body)
+    assert [key.rpartition("/")[2] for key in bench.build().doubtful] == ["07_00_a.csv"]
+    assert bench.build().doubtful == (("customer_new_customer_event/2021-09-01/07_00_a.csv",) if len(body) < 10 else ())
+    bench.put("07_01_b.csv", body + b"x,y\n")
+    assert bench.build(rebuild=True).doubtful == ()
+    other = bench.fresh()
+    other.policy = EventPolicy(columns=("a", "b"), header=False)
+    assert other.build().doubtful == ()
+    assert other.ledger().rows == 2 * body.count(b"\n") + 1
+
+
+def test_a_header_over_numbers_or_dates_is_no_doubt(bench):
+    """Nor is one that stands already."""
+    bench.put("07_00_a.csv", GOOD)
+    assert bench.build().doubtful == ()
+    bench.put("07_01_b.csv", b"id,name\nx,y\n")
+    assert bench.build().doubtful == ()
