@@ -19,6 +19,8 @@ from s3_assets.dagster.internals import latest_event_ids, report_planned
 from s3_assets.errors import BreakerOpenError, KeyGrammarError, S3AssetsError, shortened
 from s3_assets.hour_file import ledger
 from s3_assets.hour_file.keys import Hour
+from s3_assets.hour_file.mending import REBUILD, sync_command
+from s3_assets.hour_file.plan import UNREADABLE
 from s3_assets.plural import counted
 
 MOST_NAMED = 3
@@ -119,11 +121,13 @@ def quarantine_note(asset: dg.AssetKey, hour: Hour, bad: Sequence[ledger.Quarant
     named = ((one.key.rpartition("/")[2], one.reason, one.detail) for one in bad[:MOST_NAMED])
     words = "; ".join(f"{shortened(name)}: {shortened(reason)} ({shortened(detail)})" for name, reason, detail in named)
     more = f"; and {len(bad) - MOST_NAMED} more" if len(bad) > MOST_NAMED else ""
+    waits = any(not one.alone and one.reason != UNREADABLE for one in bad)
+    decides = f"; if what stands is the junk, `{sync_command(hour, REBUILD)}` decides anew by rows" if waits else ""
     return dg.AssetObservation(
         asset,
         partition=_partition(hour),
         description=f"{counted(len(bad), 'source object')} left out as unusable",
-        metadata={"quarantined": len(bad), "words": (words + more)[:MOST_WORDS]},
+        metadata={"quarantined": len(bad), "words": (words + more)[: MOST_WORDS - len(decides)] + decides},
     )
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from dagster_shared.serdes import serialize_value
 
+from s3_assets.dagster.names import Names
+from s3_assets.dagster.notes import quarantined_hours
 from s3_assets_tests.dagster.conftest import Location, materializations
 
 if TYPE_CHECKING:
@@ -64,3 +66,17 @@ def test_m_a_hostile_hour_leaves_small_metadata(deployment: Deployment, location
     text = deployment.hour_file(f"{DAY}/07.csv.gz")
     values = [line.split(b",")[:2] for line in text.splitlines()]
     assert values[-30:] == [line.split(b",") for line in GOOD.splitlines()[1:]]
+
+
+def test_what_waits_is_named_with_the_command_that_decides(deployment: Deployment, location: Location) -> None:
+    """In the note that alert and check show, and in the metadata: the way out when what stands is the junk."""
+    location.instance.add_dynamic_partitions("event", [EVENT])
+    deployment.drop(f"{DAY}/07_00_junk.csv", b"zzz\n1\n")
+    assert location.run(partition=SEVEN).success
+    deployment.drop(f"{DAY}/07_30_good.csv", GOOD)
+    result = location.run(partition=SEVEN)
+    (noted,) = quarantined_hours(location.instance, Names().asset).values()
+    command = f"s3-assets sync --rebuild --event {EVENT} --from 2021-09-01-07:00 --to 2021-09-01-07:00"
+    for said in (noted.words, materializations(result)[SEVEN].metadata["left_out"].text):
+        assert "07_30_good.csv" in said
+        assert command in said

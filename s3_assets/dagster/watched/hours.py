@@ -130,7 +130,7 @@ def quarantined_problems(every: Collection[Names]) -> ProblemSource:
                 event=one.hour.event,
                 label=one.hour.label,
                 since=one.since,
-                heals="its producer has to mend, replace or remove the object; the hour's other rows are there",
+                heals="fix, replace or remove the object, or change the setting named; the other rows are there",
                 page=page + quote(one.hour.partition_key, safe=""),
                 page_name=str(one.hour),
             )
