@@ -329,6 +329,8 @@ def _unlike(own: Names, base: Sequence[bytes], known: Collection[bytes], *, cert
 def _vote(speaking: Sequence[Headed], on_change: str) -> bytes:
     """The header that most rows have; that of rows which must stay, where it could not stand beside it."""
     names = {source.header: column_names(source.header) for source in speaking if source.header is not None}
+    # A header that other readers read otherwise can't be added to: where it can be helped, it does not come first.
+    speaking = [s for s in speaking if s.header and csv_fields(s.header) == names[s.header]] or speaking
     votes: Counter[Names] = Counter()
     written: dict[Names, bytes] = {}
     bound: Counter[Names] = Counter()

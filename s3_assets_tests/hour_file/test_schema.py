@@ -60,6 +60,13 @@ class TestFirstBuild:
         assert list(schema.refused) == ["k0", "k1", "k2", "k3"]
         assert agree(headed(b"a\n", b"b\n"), QUARANTINE).header == b"a\n"
 
+    def test_a_header_that_csv_reads_otherwise_does_not_come_first(self):
+        """Nothing can be added to it; it waits beside another, and stands alone."""
+        odd = b'"a"b,c\n'
+        schema = agree(headed((odd, 9), b"c,d\n"), UNION)
+        assert (schema.header, list(schema.refused)) == (b"c,d\n", ["k0"])
+        assert agree(headed(odd, odd), UNION).header == odd
+
     def test_quarantine_takes_no_other_columns(self):
         """Both headers are in the reason."""
         schema = agree(headed((b"a\n", 2), b"a,b\n"), QUARANTINE)
