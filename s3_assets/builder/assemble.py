@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 from s3_assets.builder.make import Fit, Identity, Made, SegmentMaker, Taken
@@ -272,11 +273,12 @@ class _Assembler:
         headers = () if self.old is None else self.old.headers
         under = None if self.old is None else self.old.header
         headed: list[Headed] = []
+        width = cache(lambda header: len(column_names(header)))  # thousands of sources have a few headers
         for held in self.held.values():
             if held.key not in self.unusable:
                 stands_under = self._standing_header(held)
                 own = None if held.header is None or stands_under is None else headers[held.header]
-                added = 0 if own is None else len(column_names(stands_under or b"")) - len(column_names(own))
+                added = 0 if own is None else width(stands_under) - width(own)
                 own_length = max(held.rows, held.raw_length - held.rows * added)
                 headed.append(Headed(held.key, own, held.rows, own_length, bound=held.rows > 0))
         for source in self.sources.values():
@@ -442,19 +444,20 @@ class _Assembler:
         """Sources whose first line may be a row: no value below shows otherwise, and no other source has it too."""
         if not (self.policy.header and self.policy.check_header) or self.policy.columns:
             return ()
-        headers = (
-            [] if self.old is None else [self.old.headers[h.header] for h in self.held.values() if h.header is not None]
-        )
-        headers += [taken.header for taken in self.taken.values() if taken.header is not None]
-        seen = Counter(column_names(header) for header in headers)
-        return tuple(
-            key
+        doubtful = {
+            key: column_names(taken.header)
             for key, taken in self.taken.items()
-            if taken.header is not None
-            and not taken.certain
-            and key not in self.unusable
-            and seen[column_names(taken.header)] == 1
-        )
+            if taken.header is not None and not taken.certain and key not in self.unusable
+        }
+        if not doubtful:
+            return ()
+        headers = Counter(taken.header for taken in self.taken.values() if taken.header is not None)
+        if self.old is not None:
+            headers.update(self.old.headers[held.header] for held in self.held.values() if held.header is not None)
+        seen: Counter[tuple[bytes, ...]] = Counter()
+        for header, count in headers.items():
+            seen[column_names(header)] += count
+        return tuple(key for key, names in doubtful.items() if seen[names] == 1)
 
     def _reads_back(self, header: bytes) -> bool:
         """Whether a header row that was put together has just the columns of all, as another reader reads it."""
