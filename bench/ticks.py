@@ -75,6 +75,10 @@ class FilledRecords:
     def under_way(self) -> UnderWay:
         return self._real.under_way()
 
+    def left_out(self) -> Collection[Hour]:
+        """None."""
+        return ()
+
     def failing(self) -> Mapping[Hour, Failing]:
         return self._real.failing()
 

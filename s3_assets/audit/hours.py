@@ -7,18 +7,20 @@ hour that was not audited, never one that is up to date and never a difference.
 from __future__ import annotations
 
 import shlex
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from s3_assets.audit.compare import compare, is_kept, lost, omissions, restless, unreadable
 from s3_assets.audit.deep import examine_bytes
-from s3_assets.audit.differences import Difference, HourAudit, Kind, Standing
+from s3_assets.audit.differences import Difference, HourAudit, Kind, LeftOut, Omissions, Some, Standing
 from s3_assets.audit.evicted import Evicted, find_evicted
 from s3_assets.builder import commit
 from s3_assets.builder.build import Seen, see
 from s3_assets.builder.reconcile import each_hour, observe
-from s3_assets.errors import AccessDeniedError, NotFoundError, PreconditionFailedError
+from s3_assets.errors import AccessDeniedError, NotFoundError, PreconditionFailedError, StoreError
+from s3_assets.hour_file.intake import SourceRows, UnusableSourceError
 from s3_assets.hour_file.sources import Listing
 from s3_assets.store.metered import MeteredStore
 from s3_assets.store.s3 import STAGING_PREFIX
@@ -123,7 +125,11 @@ def audit_hour(
     policy = pipeline.policy(hour.event)
     differences: list[Difference] = []
     evicted = Evicted()
+    rowless: Some | None = None
     for _ in range(LOOKS):
+        rowless = _rowless(metered, hour, seen)
+        if rowless is not None:
+            break
         try:
             evicted = find_evicted(pipeline, hour, lost(_ledger(seen), seen.sources, policy))
             differences = [*_examine(metered, hour, seen, options), *evicted.differences]
@@ -146,7 +152,9 @@ def audit_hour(
         rows=0 if ledger is None else ledger.rows,
         bytes_read=source.traffic.bytes_down + target.traffic.bytes_down,
         kept=is_kept(ledger, seen.sources),
-        omissions=omissions(hour, ledger, seen.sources, policy, found=evicted.keys),
+        omissions=omissions(hour, ledger, seen.sources, policy, found=evicted.keys)
+        if rowless is None
+        else Omissions(quarantined=rowless),
     )
 
 
@@ -178,6 +186,24 @@ def _ledger(seen: Seen) -> Ledger | None:
 
 def _identity(seen: Seen) -> tuple[str | None, tuple[SourceObject, ...]]:
     return None if seen.target is None else seen.target.etag, seen.sources
+
+
+def _rowless(pipeline: Pipeline, hour: Hour, seen: Seen) -> Some | None:
+    """The unusable sources of an hour that has no hour file since none of its sources has a row; None of any other."""
+    if seen.target is not None or not seen.sources:
+        return None
+    policy, unusable = pipeline.policy(hour.event), []
+    for source in seen.sources:
+        try:
+            download = pipeline.source.get(pipeline.source_prefix + source.key, if_match=source.etag)
+            with closing(download):
+                if any(SourceRows(download, policy)):
+                    return None
+        except UnusableSourceError as error:
+            unusable.append(LeftOut(hour.event, source.key, error.reason, error.detail))
+        except StoreError:
+            return None  # then it is not known
+    return Some.of(unusable)
 
 
 def _examine(pipeline: Pipeline, hour: Hour, seen: Seen, options: AuditOptions) -> list[Difference]:

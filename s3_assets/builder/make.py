@@ -306,8 +306,11 @@ class SegmentMaker:
 
     def _take(self, chunks: Iterable[bytes], encoder: SegmentEncoder, own: Spool, fit: Fit | None) -> SourceRows:
         source = SourceRows(chunks, self._policy)
-        for number, piece in enumerate(source):
-            _feed(encoder, own, piece, fit, is_first=not number)
+        try:
+            for number, piece in enumerate(source):
+                _feed(encoder, own, piece, fit, is_first=not number)
+        except RaggedRowError as error:  # what was judged even can't be laid out
+            raise AccountingError(str(error)) from error
         if not 0 <= source.bytes_out - source.bytes_in <= _MAX_NEWLINE:
             msg = f"{source.bytes_in} bytes came in, {source.bytes_out} went on"
             raise AccountingError(msg)

@@ -19,7 +19,8 @@ from s3_assets.audit.differences import (
     Some,
     Standing,
 )
-from s3_assets.audit.hours import AuditOptions, abort_left_open, audit_hours, sweep
+from s3_assets.audit.hours import AuditOptions, abort_left_open, audit_hour, audit_hours, sweep
+from s3_assets.builder.build import see
 from s3_assets.builder.commit import ABANDONED_AFTER
 from s3_assets.builder.reconcile import HourFailure, Scope
 from s3_assets.errors import (
@@ -621,3 +622,18 @@ def replace_source(bench: Bench) -> Bench:
     other = bench.fresh()
     other.target = other.target_seen = bench.target
     return other
+
+
+@pytest.mark.parametrize("body", [b"", b"id,name\n", b"<html>\n", b"\n\n"])
+def test_an_hour_without_a_row_is_in_order_without_an_hour_file(bench, body):
+    """It is read to know: what is unusable in it is named, and a row would make it a difference."""
+    bench.put("07_00_a.csv", body)
+    bench.build()
+    bench.clock += timedelta(days=1)
+    audit = audit_hour(bench.pipeline, HOUR, see(bench.pipeline, HOUR))
+    assert (audit.differences, audit.sources) == ((), 1)
+    assert audit.omissions.quarantined.count == (body == b"<html>\n")
+    bench.put("07_01_b.csv", b"id,name\n1,a\n")
+    bench.clock += timedelta(days=1)
+    (difference,) = audit_hour(bench.pipeline, HOUR, see(bench.pipeline, HOUR)).differences
+    assert difference.kind is Kind.NO_HOUR_FILE

@@ -9,6 +9,7 @@ from s3_assets.audit.content import read_bytes
 from s3_assets.errors import DamagedTargetError
 from s3_assets.hour_file.intake import SourceRows, UnusableSourceError
 from s3_assets.hour_file.ledger import Held, Ledger, Segment, read_footer, read_ledger
+from s3_assets.hour_file.policy import EventPolicy
 from s3_assets.hour_file.segments import GZIP_HEADER, crc32
 from s3_assets_tests.hour_file.test_ledger import FILE, with_text
 
@@ -23,7 +24,7 @@ def _source(piece: bytes, count: int, *, window: int = 31) -> str:
     packer = zlib.compressobj(9, zlib.DEFLATED, window)
     stored = b"".join(packer.compress(piece) for _ in range(count)) + packer.flush()
     try:
-        for _ in SourceRows([stored], has_header=False):
+        for _ in SourceRows([stored], EventPolicy(header=False)):
             pass
     except UnusableSourceError as error:
         return error.reason
