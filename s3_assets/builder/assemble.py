@@ -190,6 +190,9 @@ class _Assembler:
         pending = deque(make for make in makes if _recipe(make, fits) not in self.made)
         running: deque[tuple[Make, Future[Made]]] = deque()
         limit = self.pipeline.workers.compress_threads + AHEAD
+        if len(pending) > limit and not self.taken:
+            self.maker.look_ahead(self.sources.values())
+            self.maker.wait_ahead()
         try:
             while pending or running:
                 self.maker.look_ahead(source for source in self.sources.values() if source.key not in self.taken)

@@ -6,6 +6,7 @@ What is read must be what was listed: another ETag, another size or fewer bytes 
 
 from __future__ import annotations
 
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
 
 WHOLE_BYTES = 4 * 1024 * 1024
 """A source object up to this size is fetched whole, ahead of its turn; a larger one is streamed."""
+
+AHEAD_WAIT_S = 0.25
+"""How long the first segment waits for what is fetched ahead: 0.25 s of an hour that takes more than a second."""
 
 _Fetched = tuple[bytes, str | None]
 """A source's stored bytes, and their version."""
@@ -194,6 +198,10 @@ class SegmentMaker:
             if not self._pipeline.workers.ahead.take(source.size):
                 return
             self._ahead[source.key] = source.size, self._pipeline.workers.fetch.submit(self._fetch, source)
+
+    def wait_ahead(self) -> None:
+        """Give what was begun a moment: what is compressed before a header is known may have to be made again."""
+        wait([future for _, future in self._ahead.values()], timeout=AHEAD_WAIT_S)
 
     def new_headers(self) -> dict[str, tuple[bytes, int]]:
         """The header rows of sources that came since this was last asked, by key, and how many rows each may have."""

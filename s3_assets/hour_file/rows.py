@@ -632,7 +632,8 @@ def _widen(rows: Rows, width: int, added: int) -> bytes | None:
         return None
     # In one go where all rows end alike, and no quoted text has such an end in it.
     end = b"\r" if b"\r" in rows.outline else b"\n"
-    if not rows.data.count(end) == rows.outline.count(end) == count:
+    is_plain = rows.outline is rows.data and end == b"\n"  # even rows without quotes or returns: nothing to count
+    if not is_plain and not rows.data.count(end) == rows.outline.count(end) == count:
         return None
     return rows.data.replace(end, b"," * added + end)
 

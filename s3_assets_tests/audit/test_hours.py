@@ -627,6 +627,7 @@ def replace_source(bench: Bench) -> Bench:
 @pytest.mark.parametrize("body", [b"", b"id,name\n", b"<html>\n", b"\n\n"])
 def test_an_hour_without_a_row_is_in_order_without_an_hour_file(bench, body):
     """It is read to know: what is unusable in it is named, and a row would make it a difference."""
+    bench = Bench(bench.workers)
     bench.put("07_00_a.csv", body)
     bench.build()
     bench.clock += timedelta(days=1)
