@@ -60,7 +60,7 @@ _accept_lost_rows = click.option(
 _accept_vanished = click.option(
     "--accept-vanished",
     is_flag=True,
-    help="Let vanished sources go although the breaker would hold them (events with on_vanished = drop).",
+    help="Let sources lose all their rows at once, vanished or rewritten to nothing, although the breaker blocks it.",
 )
 
 

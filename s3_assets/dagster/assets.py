@@ -70,7 +70,7 @@ class HoursConfig(dg.Config):
     )
     accept_vanished: bool = Field(
         default=False,
-        description="Let vanished sources go although the breaker would hold them (events with on_vanished = drop).",
+        description="Let sources lose all their rows at once, vanished or rewritten to nothing, although the breaker blocks it.",
     )
     accept_lost_rows: bool = Field(
         default=False,
