@@ -70,7 +70,8 @@ class HoursConfig(dg.Config):
     )
     accept_vanished: bool = Field(
         default=False,
-        description="Let sources lose all their rows at once, vanished or rewritten to nothing, although the breaker blocks it.",
+        description="Let sources lose all their rows at once, by vanishing or by being rewritten, whatever the breaker "
+        "says.",
     )
     accept_lost_rows: bool = Field(
         default=False,
