@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from s3_assets.cli.options import json_option
-from s3_assets.cli.render import human_bytes, plain, print_tables, printable
+from s3_assets.cli.render import human_bytes, plain, print_tables, printable, progress_bar
 from s3_assets.errors import DamagedManifestError, NoBackupError
 from s3_assets.logs import ON_SCREEN
 from s3_assets.plural import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from rich.progress import Progress
 
     from s3_assets.backup.clean import Cleaned
     from s3_assets.backup.restore import Restored
@@ -218,9 +218,7 @@ class _Bar:
 @contextmanager
 def _progress(what: str) -> Iterator[_Bar]:
     """A progress bar on stderr, where that is a terminal."""
-    terminal = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
+    with progress_bar() as progress:
         yield _Bar(progress, what)
 
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from rich.progress import Progress
     from rich.table import Table
 
 T = TypeVar("T")
@@ -43,10 +43,20 @@ def print_tables(*tables: Table) -> None:
 
 def with_progress(outcomes: Iterable[T], total: int, what: str = "hours") -> Iterator[T]:
     """The same outcomes, with a progress bar on stderr where that is a terminal."""
+    if not Console(stderr=True).is_terminal:
+        yield from outcomes
+        return
+    with progress_bar() as progress:
+        yield from progress.track(outcomes, total=total, description=what)
+
+
+def progress_bar() -> Progress:
+    """A progress bar on stderr, which shows nothing where that is not a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     terminal = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        yield from progress.track(outcomes, total=total, description=what)
+    return Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal)
 
 
 @contextmanager

@@ -21,11 +21,9 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from s3_assets.builder.reconcile import HourFailure, observe, plan_all, source_events, target_hours
-from s3_assets.cli.render import human_bytes, printable
+from s3_assets.cli.render import human_bytes, printable, progress_bar
 from s3_assets.cli.webserver import Webserver, WebserverError, WebserverUnavailableError
 from s3_assets.controller.requests import Wanted, batches
 from s3_assets.dagster.names import Names
@@ -277,7 +275,7 @@ def _changed(pipeline: Pipeline, hours: set[Hour], options: BuildOptions) -> set
     """Those that a run would write, and those that can't be looked at: their run says why."""
     changed: set[Hour] = set()
     held = 0
-    with _progress() as progress:
+    with progress_bar() as progress:
         for outcome in progress.track(plan_all(pipeline, hours, options), total=len(hours), description="looking"):
             if isinstance(outcome, HourFailure) or outcome.writes:
                 changed.add(outcome.hour)
@@ -340,7 +338,7 @@ def _carry_out(replay: Replay, webserver: Webserver, home: tuple[str, str], opti
         err=True,
     )
     try:
-        with _progress() as progress:
+        with progress_bar() as progress:
             for run in progress.track(replay.runs, description="launching"):
                 _launch(run, replay, webserver, home, options.build)
         if options.wait:
@@ -397,7 +395,7 @@ def _wait(replay: Replay, webserver: Webserver) -> None:
     """
     answered = looked_at_daemon = time.monotonic()
     warned = False
-    with _progress() as progress:
+    with progress_bar() as progress:
         bar = progress.add_task("hours", total=replay.hours)
         while True:
             try:
@@ -459,13 +457,6 @@ def _explain(replay: Replay, webserver: Webserver) -> None:
 
 
 # --- saying ------------------------------------------------------------------------------------------------
-
-
-def _progress() -> Progress:
-    """A progress bar on stderr, where that is a terminal."""
-    terminal = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal)
 
 
 def _say_how_it_goes_on(replay: Replay) -> None:

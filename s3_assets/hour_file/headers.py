@@ -2,7 +2,7 @@ r"""Whether a source's first line is a header, judged from the source's own byte
 
 A line of data that is taken for a header is a row lost in silence, and junk that is taken for one (an error page,
 "no rows selected") becomes the columns of an hour. So a line is a header only if it can be one; where there is doubt,
-it is none, and the operator is told which setting says otherwise. The other way round, a header of a real producer
+it is none, and the message names the setting that says otherwise. The other way round, a header of a real producer
 that is turned away costs somebody's time: each rule here was tried on some thousands of published CSV files.
 
 Rules are small and independent: `_RULES` need the line alone, `_DOUBTS` give way where the rows below leave no
