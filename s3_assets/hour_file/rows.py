@@ -337,12 +337,6 @@ class RowScanner:
         return rest + (b"\n" if rest.endswith(b"\r") else self._line_end)
 
 
-def whole_rows(data: bytes) -> tuple[int, int]:
-    """Where the last whole row ends in data that starts at a row's start, and how many rows that is."""
-    scanner = RowScanner(len(data))
-    return len(scanner.feed(data)), scanner.rows
-
-
 class EvenRows:
     r"""Gives rows as many fields as their header has.
 

@@ -27,7 +27,6 @@ from s3_assets.hour_file.rows import (
     lay_rows,
     split_fields,
     unquote,
-    whole_rows,
     without_quoted,
 )
 from s3_assets_tests.hour_file.examples import csv_rows, cut, fields, rows_of
@@ -44,6 +43,12 @@ uneven_rows = st.lists(
     max_size=12,
 )
 """Rows of any width, blank lines, and every end that a row may have."""
+
+
+def whole_rows(data: bytes) -> tuple[int, int]:
+    """Where the last whole row ends in data that starts at a row's start, and how many rows that is."""
+    scanner = RowScanner(len(data))
+    return len(scanner.feed(data)), scanner.rows
 
 
 class Byte:
