@@ -460,7 +460,11 @@ class _Assembler:
         seen: Counter[tuple[bytes, ...]] = Counter()
         for header, count in headers.items():
             seen[column_names(header)] += count
-        return tuple(key for key, names in doubtful.items() if seen[names] == 1)
+        over_rows = {column_names(taken.header) for taken in self.taken.values() if taken.header and taken.rows}
+        if self.old is not None:
+            standing = {held.header for held in self.held.values() if held.rows and held.header is not None}
+            over_rows |= {column_names(self.old.headers[index]) for index in standing}
+        return tuple(key for key, names in doubtful.items() if seen[names] == 1 or names not in over_rows)
 
     def _reads_back(self, header: bytes) -> bool:
         """Whether a header row that was put together has just the columns of all, as another reader reads it."""

@@ -212,3 +212,10 @@ def test_a_header_over_numbers_or_dates_is_no_doubt(bench):
     assert bench.build().doubtful == ()
     bench.put("07_01_b.csv", b"id,name\nx,y\n")
     assert bench.build().doubtful == ()
+
+
+def test_lines_that_are_alike_and_have_no_row_below_are_all_named(bench):
+    """Two files of the same single row look like two of a header: neither may go without a word."""
+    bench.put("07_00_a.csv", b"US,web\n")
+    bench.put("07_01_b.csv", b"US,web\n")
+    assert len(bench.build().doubtful) == 2
